@@ -1,0 +1,18 @@
+//! The vocabulary of trimtab: integer time, dense ids, requests, the prefix forest, named random streams and exact
+//! quantiles.
+//!
+//! Architecture invariant: this crate does no IO, reads no clock, draws no unseeded random number and knows no policy.
+
+mod forest;
+mod ids;
+mod quantile;
+mod request;
+mod rng;
+mod time;
+
+pub use forest::{ForestError, PrefixForest};
+pub use ids::{InstanceId, PrefixId, RequestId, SessionId, TenantId};
+pub use quantile::{Gaps, Summary, mean_ps, nearest_rank};
+pub use request::{FixedWorkload, Prompt, Request, Workload};
+pub use rng::{RngStreams, StreamRng, exponential, normal, uniform01};
+pub use time::{PS_PER_MS, PS_PER_S, PS_PER_US, SimTime};
