@@ -41,10 +41,7 @@ impl PrefixForest {
         if end <= parent.map_or(0, |p| self.end(p)) {
             return Err(ForestError::Empty);
         }
-        let id = u32::try_from(self.parent.len())
-            .ok()
-            .filter(|&id| id != ROOT)
-            .ok_or(ForestError::Full)?;
+        let id = u32::try_from(self.parent.len()).ok().filter(|&id| id != ROOT).ok_or(ForestError::Full)?;
         self.parent.push(parent.map_or(ROOT, |p| p.0));
         self.end.push(end);
         Ok(PrefixId(id))
@@ -129,16 +126,7 @@ mod tests {
         let a = f.add(None, 512).unwrap();
         let b = f.add(Some(a), 1024).unwrap();
         let c = f.add(Some(a), 900).unwrap();
-        let (p, q) = (
-            Prompt {
-                leaf: Some(b),
-                tokens: 1000,
-            },
-            Prompt {
-                leaf: Some(c),
-                tokens: 900,
-            },
-        );
+        let (p, q) = (Prompt { leaf: Some(b), tokens: 1000 }, Prompt { leaf: Some(c), tokens: 900 });
         let mut path = vec![];
         f.path(p, &mut path);
         assert_eq!(path, [a, b]);

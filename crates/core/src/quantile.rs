@@ -41,21 +41,13 @@ impl Summary {
 /// The mean, summed as integers so that the order of the samples does not matter. Zero for no samples.
 pub fn mean_ps(samples: &[u64]) -> f64 {
     let sum: u128 = samples.iter().map(|&s| u128::from(s)).sum();
-    if samples.is_empty() {
-        0.0
-    } else {
-        sum as f64 / samples.len() as f64
-    }
+    if samples.is_empty() { 0.0 } else { sum as f64 / samples.len() as f64 }
 }
 
 /// The quantile of sorted samples at `per_mille` thousandths. Zero for no samples.
 pub fn nearest_rank(sorted: &[u64], per_mille: u32) -> u64 {
     let rank = rank(sorted.len() as u64, per_mille);
-    usize::try_from(rank)
-        .ok()
-        .and_then(|r| sorted.get(r))
-        .copied()
-        .unwrap_or(0)
+    usize::try_from(rank).ok().and_then(|r| sorted.get(r)).copied().unwrap_or(0)
 }
 
 /// The position, from 0, of a quantile among `n` sorted samples.
@@ -93,13 +85,9 @@ impl Run {
 
     /// How many steps are at most `value`.
     fn steps_up_to(&self, value: u64) -> u64 {
-        if value < self.first {
-            0
-        } else if self.delta == 0 {
-            u64::from(self.steps)
-        } else {
-            ((value - self.first) / self.delta + 1).min(u64::from(self.steps))
-        }
+        let Some(over) = value.checked_sub(self.first) else { return 0 };
+        let after_first = over.checked_div(self.delta).unwrap_or(u64::MAX);
+        u64::from(self.steps).min(after_first.saturating_add(1))
     }
 }
 
@@ -119,15 +107,8 @@ fn bucket(value: u64) -> usize {
 
 /// The smallest value of a bucket.
 fn bucket_floor(bucket: usize) -> u64 {
-    let (octave, mantissa) = (
-        bucket >> MANTISSA_BITS,
-        (bucket & ((1 << MANTISSA_BITS) - 1)) as u64,
-    );
-    if octave == 0 {
-        mantissa
-    } else {
-        ((1 << MANTISSA_BITS) + mantissa) << (octave - 1)
-    }
+    let (octave, mantissa) = (bucket >> MANTISSA_BITS, (bucket & ((1 << MANTISSA_BITS) - 1)) as u64);
+    if octave == 0 { mantissa } else { ((1 << MANTISSA_BITS) + mantissa) << (octave - 1) }
 }
 
 /// One more than the bucket of `u64::MAX`.
@@ -135,13 +116,7 @@ const BUCKETS: usize = (64 - MANTISSA_BITS as usize + 1) << MANTISSA_BITS;
 
 impl Default for Gaps {
     fn default() -> Self {
-        Self {
-            runs: Vec::new(),
-            histogram: vec![0; BUCKETS],
-            n: 0,
-            sum: 0,
-            max: 0,
-        }
+        Self { runs: Vec::new(), histogram: vec![0; BUCKETS], n: 0, sum: 0, max: 0 }
     }
 }
 
@@ -160,12 +135,7 @@ impl Gaps {
         // A run longer than 2^32 - 1 steps is stored in parts.
         while steps > 0 {
             let part = u32::try_from(steps).unwrap_or(u32::MAX);
-            self.push_run(Run {
-                first,
-                delta,
-                steps: part,
-                weight,
-            });
+            self.push_run(Run { first, delta, steps: part, weight });
             first += delta * u64::from(part);
             steps -= u64::from(part);
         }
@@ -181,11 +151,7 @@ impl Gaps {
         let mut counted = 0;
         let mut at = bucket(run.first);
         while counted < steps {
-            let upto = if at + 1 < BUCKETS {
-                run.steps_up_to(bucket_floor(at + 1) - 1)
-            } else {
-                steps
-            };
+            let upto = if at + 1 < BUCKETS { run.steps_up_to(bucket_floor(at + 1) - 1) } else { steps };
             self.histogram[at] += (upto - counted) * weight;
             counted = upto;
             at += 1;
@@ -197,11 +163,7 @@ impl Gaps {
     pub fn summary(&self) -> Summary {
         Summary {
             n: self.n,
-            mean: if self.n == 0 {
-                0.0
-            } else {
-                self.sum as f64 / self.n as f64
-            },
+            mean: if self.n == 0 { 0.0 } else { self.sum as f64 / self.n as f64 },
             p50: self.quantile(500),
             p90: self.quantile(900),
             p95: self.quantile(950),
@@ -234,20 +196,13 @@ impl Gaps {
             .runs
             .iter()
             .filter(|run| run.first <= high && run.last() >= low)
-            .map(|run| {
-                (
-                    *run,
-                    low.checked_sub(1).map_or(0, |below| run.steps_up_to(below)),
-                )
-            })
+            .map(|run| (*run, low.checked_sub(1).map_or(0, |below| run.steps_up_to(below))))
             .collect();
         let wanted = rank - before + 1;
         while low < high {
             let middle = low + (high - low) / 2;
-            let count: u64 = inside
-                .iter()
-                .map(|(run, skipped)| (run.steps_up_to(middle) - skipped) * u64::from(run.weight))
-                .sum();
+            let count: u64 =
+                inside.iter().map(|(run, skipped)| (run.steps_up_to(middle) - skipped) * u64::from(run.weight)).sum();
             if count >= wanted {
                 high = middle;
             } else {
@@ -266,15 +221,7 @@ mod tests {
     #[test]
     fn nearest_rank_is_a_sample() {
         let sorted = [10, 20, 30, 40];
-        for (per_mille, expected) in [
-            (0, 10),
-            (250, 10),
-            (251, 20),
-            (500, 20),
-            (750, 30),
-            (990, 40),
-            (1000, 40),
-        ] {
+        for (per_mille, expected) in [(0, 10), (250, 10), (251, 20), (500, 20), (750, 30), (990, 40), (1000, 40)] {
             assert_eq!(nearest_rank(&sorted, per_mille), expected, "{per_mille}");
         }
         assert_eq!(nearest_rank(&[], 500), 0);

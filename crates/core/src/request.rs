@@ -90,21 +90,10 @@ impl FixedWorkload {
     /// From requests in arrival order whose ids count from 0.
     pub fn new(forest: PrefixForest, requests: Vec<Request>) -> Self {
         for (index, request) in requests.iter().enumerate() {
-            assert_eq!(
-                request.id.index(),
-                index,
-                "request ids count from 0 in arrival order"
-            );
+            assert_eq!(request.id.index(), index, "request ids count from 0 in arrival order");
         }
-        assert!(
-            requests.is_sorted_by_key(|r| r.arrival),
-            "requests come in arrival order"
-        );
-        Self {
-            forest,
-            requests,
-            next: 0,
-        }
+        assert!(requests.is_sorted_by_key(|r| r.arrival), "requests come in arrival order");
+        Self { forest, requests, next: 0 }
     }
 }
 

@@ -29,9 +29,7 @@ impl RngStreams {
 
 /// FNV-1a, 64 bits: fixed for ever, because stored results depend on it.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Uniform in [0, 1) with 53 bits.
@@ -63,20 +61,12 @@ mod tests {
     fn streams_are_fixed_and_apart() {
         let draw = |seed, name: &str| RngStreams::new(seed).stream(name).next_u64();
         // Golden: a change here changes every stored result.
-        let all = [
-            draw(1, "arrivals"),
-            draw(1, "scheduler"),
-            draw(2, "arrivals"),
-        ];
+        let all = [draw(1, "arrivals"), draw(1, "scheduler"), draw(2, "arrivals")];
         assert_eq!(all, GOLDEN);
         assert_ne!(draw(1, "arrivals"), draw(1, "lengths"));
     }
 
-    const GOLDEN: [u64; 3] = [
-        11735146581543561455,
-        2246859849506786606,
-        10887627834380557969,
-    ];
+    const GOLDEN: [u64; 3] = [11735146581543561455, 2246859849506786606, 10887627834380557969];
 
     #[test]
     fn moments() {

@@ -36,14 +36,10 @@ impl SimTime {
     pub fn from_secs_f64(seconds: f64) -> Option<Self> {
         let ps = libm::round(seconds * PS_PER_S as f64);
         // 2^64 as a float: the first value that does not fit.
-        if ps.is_nan() || ps < 0.0 || ps >= 18_446_744_073_709_551_616.0 {
+        if !(0.0..18_446_744_073_709_551_616.0).contains(&ps) {
             return None;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "range checked above"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range checked above")]
         Some(Self(ps as u64))
     }
 
@@ -67,11 +63,7 @@ impl Add for SimTime {
     type Output = Self;
     fn add(self, span: Self) -> Self {
         // Wrapping here would reorder events silently: the check stays on in release builds.
-        Self(
-            self.0
-                .checked_add(span.0)
-                .expect("the simulated clock ran past its range of 213 days"),
-        )
+        Self(self.0.checked_add(span.0).expect("the simulated clock ran past its range of 213 days"))
     }
 }
 
@@ -84,11 +76,7 @@ impl AddAssign for SimTime {
 impl Sub for SimTime {
     type Output = Self;
     fn sub(self, earlier: Self) -> Self {
-        Self(
-            self.0
-                .checked_sub(earlier.0)
-                .expect("a span of simulated time cannot be negative"),
-        )
+        Self(self.0.checked_sub(earlier.0).expect("a span of simulated time cannot be negative"))
     }
 }
 
@@ -113,11 +101,7 @@ mod tests {
             (f64::INFINITY, None),
             (1e8, None),
         ] {
-            assert_eq!(
-                SimTime::from_secs_f64(seconds),
-                expected.map(SimTime),
-                "{seconds}"
-            );
+            assert_eq!(SimTime::from_secs_f64(seconds), expected.map(SimTime), "{seconds}");
         }
         assert_eq!(SimTime::from_ms(3_000), Some(SimTime(3 * PS_PER_S)));
         assert_eq!(SimTime::from_ms(u64::MAX), None);

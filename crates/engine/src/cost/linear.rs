@@ -29,10 +29,6 @@ impl StepCost for Linear {
         let first = self.step(&StepShape::decode(seqs, context));
         // A progression that starts at the floor of 1 ps is not linear from its first step on.
         let steps = if first == 1 { 1 } else { u64::MAX };
-        Line {
-            first,
-            delta: self.per_context * u64::from(seqs),
-            steps,
-        }
+        Line { first, delta: self.per_context * u64::from(seqs), steps }
     }
 }

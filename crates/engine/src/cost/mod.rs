@@ -72,11 +72,7 @@ pub trait StepCost: Send + Sync {
     /// Models that are linear in the context answer for all steps at once, tables up to their next knot, and any other
     /// one step at a time, which is what this default does.
     fn line(&self, seqs: u32, context: u64) -> Line {
-        Line {
-            first: self.step(&StepShape::decode(seqs, context)),
-            delta: 0,
-            steps: 1,
-        }
+        Line { first: self.step(&StepShape::decode(seqs, context)), delta: 0, steps: 1 }
     }
 
     /// The time to prefill `new` tokens of one sequence after `cached` ones in steps of at most `budget` tokens, with
@@ -97,11 +93,7 @@ pub trait StepCost: Send + Sync {
 impl Line {
     /// The time of the first `steps` steps of the progression.
     pub fn total(&self, steps: u64) -> u128 {
-        let (first, delta, n) = (
-            u128::from(self.first),
-            u128::from(self.delta),
-            u128::from(steps),
-        );
+        let (first, delta, n) = (u128::from(self.first), u128::from(self.delta), u128::from(steps));
         first * n + delta * (n * n.saturating_sub(1) / 2)
     }
 
