@@ -1,1 +1,3 @@
+//! The trimtab command line.
+
 fn main() {}

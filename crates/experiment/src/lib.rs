@@ -1,1 +1,1 @@
-//! TODO
+//! From a written spec to results.

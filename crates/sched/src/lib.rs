@@ -1,1 +1,1 @@
-//! TODO
+//! The scheduler interface and every scheduler.

@@ -1,1 +1,1 @@
-//! TODO
+//! Trace readers, workload generators and arrival processes.
