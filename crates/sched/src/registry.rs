@@ -1,0 +1,143 @@
+//! The list of schedulers, and how one is built from its parameters.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
+use trimtab_core::{RngStreams, SimTime};
+
+use crate::{Scheduler, Signals, policies};
+
+/// What a policy may know when it is built.
+#[derive(Clone, Debug)]
+pub struct BuildContext {
+    /// The instances at the start, by id; more may join.
+    pub instances: Vec<InstanceInfo>,
+    /// Seeded streams; a policy draws from `scheduler`.
+    pub streams: RngStreams,
+    /// The TTFT objective, when the spec has one.
+    pub slo_ttft: Option<SimTime>,
+}
+
+/// The public facts of one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceInfo {
+    /// KV cache blocks.
+    pub kv_blocks: u64,
+    /// Tokens of a KV block.
+    pub block_tokens: u32,
+    /// Token budget of a step.
+    pub max_batched_tokens: u32,
+    /// Sequence limit of a step.
+    pub max_seqs: u32,
+    /// Sustained prefill speed, tokens per second, for prompts of typical length.
+    pub prefill_tokens_per_s: u64,
+}
+
+/// Builds a scheduler from a JSON object of parameters.
+pub type BuildFn = fn(&Value, &BuildContext) -> Result<Box<dyn Scheduler>, ParamError>;
+
+/// A scheduler in the registry.
+#[derive(Clone, Copy)]
+pub struct SchedulerDef {
+    /// Its name on the command line, lower-case kebab.
+    pub name: &'static str,
+    /// One line: what it does.
+    pub summary: &'static str,
+    /// Where it comes from: paper, product and version.
+    pub citation: &'static str,
+    /// How it differs from its source, one entry each.
+    pub deviations: &'static [&'static str],
+    /// The signals it reads.
+    pub signals: Signals,
+    /// Whether it wants [`Scheduler::hook`] calls.
+    pub hooks: bool,
+    /// Its parameters with their defaults.
+    pub params: fn() -> ParamsDoc,
+    /// Builds it from a JSON object of parameters.
+    pub build: BuildFn,
+}
+
+impl fmt::Debug for SchedulerDef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchedulerDef").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The documentation of a parameter struct.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParamsDoc {
+    /// For each parameter, in order: name, default, meaning and the source of the default.
+    pub params: Vec<(&'static str, Value, &'static str)>,
+}
+
+/// Documents a parameter struct: its defaults come from `Default`, its text from `docs` (name, meaning and source), which
+/// must name every field once and in order.
+pub fn params_doc<P: Default + Serialize>(docs: &[(&'static str, &'static str)]) -> ParamsDoc {
+    let defaults = serde_json::to_value(P::default()).expect("parameters serialize to JSON");
+    let object = defaults.as_object().expect("parameters are a struct");
+    assert_eq!(object.len(), docs.len(), "every parameter is documented once");
+    let params = docs
+        .iter()
+        .map(|&(name, text)| {
+            let default = object.get(name).unwrap_or_else(|| panic!("documented parameter `{name}` does not exist"));
+            (name, default.clone(), text)
+        })
+        .collect();
+    ParamsDoc { params }
+}
+
+/// For policies without parameters.
+pub fn no_params() -> ParamsDoc {
+    ParamsDoc::default()
+}
+
+/// Parameters that a policy cannot be built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamError(pub String);
+
+impl fmt::Display for ParamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ParamError {}
+
+/// Reads typed parameters. The struct should be `#[serde(deny_unknown_fields, default)]`.
+pub fn typed<P: DeserializeOwned>(params: &Value) -> Result<P, ParamError> {
+    let object = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() };
+    serde_json::from_value(object).map_err(|error| ParamError(error.to_string()))
+}
+
+/// The schedulers that a run can choose from.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    defs: Vec<SchedulerDef>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { defs: policies::ALL.to_vec() }
+    }
+}
+
+impl Registry {
+    /// The built-in schedulers and one more, defined elsewhere: how a crate of your own adds a policy without a fork.
+    #[must_use]
+    pub fn with(mut self, def: SchedulerDef) -> Self {
+        assert!(self.get(def.name).is_none(), "a scheduler named `{}` is already registered", def.name);
+        self.defs.push(def);
+        self
+    }
+
+    /// All schedulers, in the order of the list.
+    pub fn all(&self) -> &[SchedulerDef] {
+        &self.defs
+    }
+
+    /// The scheduler of this name.
+    pub fn get(&self, name: &str) -> Option<&SchedulerDef> {
+        self.defs.iter().find(|def| def.name == name)
+    }
+}

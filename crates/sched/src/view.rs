@@ -1,0 +1,243 @@
+//! What a scheduler sees.
+
+use trimtab_core::{InstanceId, PrefixForest, PrefixId, Prompt, RequestId, SessionId, SimTime, TenantId};
+
+/// A request as the router sees it: everything but how many tokens it will generate.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The request.
+    pub id: RequestId,
+    /// When it first reached the router; deadlines count from here, also after a migration or a retry.
+    pub arrival: SimTime,
+    /// Its prompt.
+    pub prompt: Prompt,
+    /// The nodes of its prompt, first token first.
+    pub path: &'a [PrefixId],
+    /// The forest they live in.
+    pub forest: &'a PrefixForest,
+    /// Its session, when the client names one.
+    pub session: Option<SessionId>,
+    /// Its position in the session.
+    pub turn: u32,
+    /// Who sent it.
+    pub tenant: TenantId,
+    /// Which model it asks for.
+    pub model: u16,
+    /// Higher is more urgent.
+    pub priority: i16,
+}
+
+impl Arrival<'_> {
+    /// A fixed identity of the first `tokens` tokens of the prompt (or of all of it, when shorter): equal for two
+    /// requests exactly when these tokens are known to be equal. Hash it before use. `None` for an empty prompt.
+    pub fn prefix_key(&self, tokens: u32) -> Option<u64> {
+        let tokens = tokens.min(self.prompt.tokens);
+        let at = self.path.partition_point(|&id| self.forest.end(id) < tokens);
+        let node = *self.path.get(at)?;
+        // Within one node, equal ends mean equal prefixes; nodes never share an end with their parent.
+        (tokens > 0).then(|| u64::from(node.0) << 32 | u64::from(tokens))
+    }
+}
+
+/// The signals that a scheduler reads. One that was not declared cannot be read, and a run whose spec turns a declared
+/// signal off is refused at start-up. Router counters and membership are always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// Engine snapshots: waiting, running, KV use (aged by `signals.refresh_ms`).
+    pub snapshots: bool,
+    /// How much of a prompt each instance is believed to have cached.
+    pub prefix: bool,
+    /// Prefill times and queue waits predicted from the instance's step cost.
+    pub latency: bool,
+    /// The requests that wait at an instance, unstarted.
+    pub queues: bool,
+}
+
+impl Signals {
+    /// Counters only.
+    pub const NONE: Self = Self { snapshots: false, prefix: false, latency: false, queues: false };
+
+    /// Whether every signal of `self` is also in `other`.
+    pub const fn within(self, other: Self) -> bool {
+        (!self.snapshots || other.snapshots)
+            && (!self.prefix || other.prefix)
+            && (!self.latency || other.latency)
+            && (!self.queues || other.queues)
+    }
+
+    /// The names of the signals that are on, for messages and documentation.
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [
+            (self.snapshots, "snapshots"),
+            (self.prefix, "prefix"),
+            (self.latency, "latency"),
+            (self.queues, "queues"),
+        ];
+        all.into_iter().filter_map(|(on, name)| on.then_some(name)).collect()
+    }
+}
+
+/// The router's own book-keeping, exact and without lag, indexed by instance. Instances that left keep their slot.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Requests ever dispatched.
+    pub dispatched: Vec<u64>,
+    /// Requests dispatched and not yet ended.
+    pub in_flight: Vec<u32>,
+    /// Prompt and output tokens so far of the requests in flight (outputs are not counted before they end: prompts only).
+    pub in_flight_tokens: Vec<u64>,
+    /// Whole prompts of the requests dispatched whose first token is still out (Dynamo's active prefill tokens).
+    pub active_prefill_tokens: Vec<u64>,
+    /// The same, less the tokens believed cached when they were dispatched.
+    pub pending_prefill_tokens: Vec<u64>,
+}
+
+/// What an engine last reported of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// When the report was made.
+    pub at: SimTime,
+    /// Requests waiting for admission.
+    pub waiting: u32,
+    /// Requests in the batch.
+    pub running: u32,
+    /// KV blocks held by requests in the batch.
+    pub used_blocks: u64,
+    /// All KV blocks.
+    pub total_blocks: u64,
+    /// Prompt tokens still to be computed, of waiting and running requests.
+    pub pending_prefill_tokens: u64,
+    /// When a prefill last made progress.
+    pub last_prefill_end: SimTime,
+}
+
+impl Snapshot {
+    /// The share of KV blocks held by requests in the batch.
+    pub fn kv_use(&self) -> f64 {
+        if self.total_blocks == 0 { 0.0 } else { self.used_blocks as f64 / self.total_blocks as f64 }
+    }
+}
+
+/// A request that waits at an instance and has not started: it can still be migrated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The request.
+    pub id: RequestId,
+    /// When it first reached the router.
+    pub arrival: SimTime,
+    /// Its prompt length.
+    pub prompt_tokens: u32,
+    /// Its prompt tokens believed cached where it waits.
+    pub hit_tokens: u32,
+}
+
+/// The looks that cost something; implemented by the engine, which settles only what is read.
+pub trait Probe {
+    /// What an instance last reported.
+    fn snapshot(&self, instance: InstanceId) -> Snapshot;
+    /// Leading prompt tokens of a request in the router's hands (arriving, parked or queued) believed cached.
+    fn hit_tokens(&self, request: RequestId, instance: InstanceId) -> u32;
+    /// The same for every instance in one walk over the prompt, indexed by instance; `out` is resized.
+    fn all_hit_tokens(&self, request: RequestId, out: &mut Vec<u32>);
+    /// Predicted picoseconds to prefill `new` tokens after `cached` ones, alone on the instance.
+    fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64;
+    /// Predicted picoseconds until the instance has prefilled everything it was given so far.
+    fn queue_ps(&self, instance: InstanceId) -> u64;
+    /// The unstarted requests at an instance in the order they will be served; `out` is cleared.
+    fn queued(&self, instance: InstanceId, out: &mut Vec<Queued>);
+}
+
+/// The cluster, as the router sees it at one moment.
+#[derive(Clone, Copy)]
+pub struct ClusterView<'a> {
+    now: SimTime,
+    members: &'a [InstanceId],
+    signals: Signals,
+    counters: &'a Counters,
+    probe: &'a dyn Probe,
+}
+
+impl<'a> ClusterView<'a> {
+    /// A view that lets the declared signals through. `members` are the instances that can be chosen, ascending.
+    pub fn new(
+        now: SimTime,
+        members: &'a [InstanceId],
+        signals: Signals,
+        counters: &'a Counters,
+        probe: &'a dyn Probe,
+    ) -> Self {
+        Self { now, members, signals, counters, probe }
+    }
+
+    /// The time of the decision.
+    pub fn now(&self) -> SimTime {
+        self.now
+    }
+
+    /// The instances that can be chosen, ascending; never empty when a scheduler is asked.
+    pub fn members(&self) -> &'a [InstanceId] {
+        self.members
+    }
+
+    /// Whether an instance can be chosen.
+    pub fn is_member(&self, instance: InstanceId) -> bool {
+        self.members.binary_search(&instance).is_ok()
+    }
+
+    /// The router's own book-keeping.
+    pub fn counters(&self) -> &'a Counters {
+        self.counters
+    }
+
+    /// What an instance last reported.
+    pub fn snapshot(&self, instance: InstanceId) -> Snapshot {
+        check(self.signals.snapshots, "snapshots");
+        self.probe.snapshot(instance)
+    }
+
+    /// Leading prompt tokens of an arriving, parked or queued request believed cached at an instance.
+    pub fn hit_tokens(&self, request: RequestId, instance: InstanceId) -> u32 {
+        check(self.signals.prefix, "prefix");
+        self.probe.hit_tokens(request, instance)
+    }
+
+    /// The same for every instance, indexed by instance, in one walk over the prompt.
+    pub fn all_hit_tokens(&self, request: RequestId, out: &mut Vec<u32>) {
+        check(self.signals.prefix, "prefix");
+        self.probe.all_hit_tokens(request, out);
+    }
+
+    /// Predicted picoseconds to prefill `new` tokens after `cached` ones, alone on the instance.
+    pub fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {
+        check(self.signals.latency, "latency");
+        self.probe.prefill_ps(instance, new, cached)
+    }
+
+    /// Predicted picoseconds until an instance has prefilled everything it was given so far.
+    pub fn queue_ps(&self, instance: InstanceId) -> u64 {
+        check(self.signals.latency, "latency");
+        self.probe.queue_ps(instance)
+    }
+
+    /// The unstarted requests at an instance, in the order they will be served.
+    pub fn queued(&self, instance: InstanceId, out: &mut Vec<Queued>) {
+        check(self.signals.queues, "queues");
+        self.probe.queued(instance, out);
+    }
+
+    /// The member with the smallest key, the lowest id among equals.
+    pub fn argmin<K: PartialOrd>(&self, mut key: impl FnMut(InstanceId) -> K) -> InstanceId {
+        let mut best: Option<(K, InstanceId)> = None;
+        for &instance in self.members {
+            let k = key(instance);
+            if best.as_ref().is_none_or(|(b, _)| k < *b) {
+                best = Some((k, instance));
+            }
+        }
+        best.expect("a scheduler is asked only while there is a member").1
+    }
+}
+
+fn check(declared: bool, signal: &str) {
+    assert!(declared, "a scheduler read the signal `{signal}` without declaring it in its SchedulerDef");
+}
