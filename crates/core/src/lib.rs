@@ -5,6 +5,7 @@
 
 mod forest;
 mod ids;
+mod nearest;
 mod quantile;
 mod request;
 mod rng;
@@ -12,6 +13,7 @@ mod time;
 
 pub use forest::{ForestError, PrefixForest};
 pub use ids::{InstanceId, PrefixId, RequestId, SessionId, TenantId};
+pub use nearest::nearest_name;
 pub use quantile::{Gaps, Summary, mean_ps, nearest_rank};
 pub use request::{FixedWorkload, Prompt, Request, Workload};
 pub use rng::{RngStreams, StreamRng, exponential, normal, uniform01};
