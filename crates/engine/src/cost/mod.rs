@@ -2,9 +2,19 @@
 //!
 //! Adding a model is one file here and one line in this one.
 
+mod analytic;
+mod deployment;
+mod fixed;
+#[cfg(test)]
+mod laws;
 mod linear;
+mod polynomial;
 
+pub use analytic::Analytic;
+pub use deployment::{Deployment, DeploymentError, Experts, Hardware, Model, Terms, Tuning, WeightType};
+pub use fixed::Fixed;
 pub use linear::Linear;
+pub use polynomial::Polynomial;
 
 /// What one engine iteration (a step) computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

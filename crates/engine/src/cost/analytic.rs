@@ -1,0 +1,82 @@
+//! The analytic model: the terms of [`Deployment`] in whole picoseconds.
+
+use super::{Deployment, Line, StepCost, StepShape};
+
+/// Fractional bits of the prefill-attention coefficient, which can be as small as 20 ps.
+const PAIR_BITS: u32 = 20;
+/// Picoseconds in a second, as a float.
+const PS: f64 = 1e12;
+
+/// A closed form in the numbers of tokens, sequences, KV tokens and query-key pairs of a step.
+///
+/// Exact: each coefficient is rounded once here, the pair term once per step, and nothing else is rounded.
+#[derive(Clone, Debug)]
+pub struct Analytic {
+    deployment: Deployment,
+    /// Weight reads, matrix products, element-wise traffic and all-reduces, by number of tokens.
+    by_tokens: Vec<u64>,
+    pair_fixed: u128,
+    kv: u64,
+    kv_mixed: u64,
+    seq: u64,
+    step: u64,
+}
+
+impl Analytic {
+    /// Builds the table for steps of up to `max_batched_tokens` tokens; larger steps are computed when met.
+    pub fn new(deployment: Deployment, max_batched_tokens: u32) -> Self {
+        let rates = deployment.rates();
+        let by_tokens = (0..=u64::from(max_batched_tokens)).map(|n| ps(deployment.token_seconds(n))).collect();
+        Self {
+            by_tokens,
+            pair_fixed: u128::from(ps(rates.pair * f64::from(1_u32 << PAIR_BITS))),
+            kv: ps(rates.kv),
+            kv_mixed: ps(rates.kv_mixed),
+            seq: ps(rates.seq),
+            step: ps(rates.step),
+            deployment,
+        }
+    }
+
+    /// What it was built from.
+    pub const fn deployment(&self) -> &Deployment {
+        &self.deployment
+    }
+
+    fn of_tokens(&self, tokens: u64) -> u64 {
+        let known = usize::try_from(tokens).ok().and_then(|n| self.by_tokens.get(n));
+        known.copied().unwrap_or_else(|| ps(self.deployment.token_seconds(tokens)))
+    }
+}
+
+/// Seconds as whole picoseconds. Every caller passes a finite, non-negative time: `Deployment::new` checks its inputs.
+fn ps(seconds: f64) -> u64 {
+    let rounded = libm::round(seconds * PS);
+    debug_assert!((0.0..1.8e19).contains(&rounded), "{seconds} s is no duration");
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; never negative")]
+    let whole = rounded as u64;
+    whole
+}
+
+impl StepCost for Analytic {
+    fn step(&self, shape: &StepShape) -> u64 {
+        let seqs = u64::from(shape.prefill_seqs) + u64::from(shape.decode_seqs);
+        let mut total = self.of_tokens(shape.prefill_tokens + u64::from(shape.decode_seqs)) + self.step;
+        total += self.seq * seqs;
+        if shape.prefill_seqs == 0 {
+            return (total + self.kv * shape.decode_context).max(1);
+        }
+        let half = 1_u128 << (PAIR_BITS - 1);
+        let pairs = u64::try_from((self.pair_fixed * shape.prefill_pairs + half) >> PAIR_BITS)
+            .expect("attention over one step lasts less than the clock's range");
+        let attention = pairs.max(self.kv * shape.prefill_context);
+        (total + attention + self.kv_mixed * shape.decode_context).max(1)
+    }
+
+    fn line(&self, seqs: u32, context: u64) -> Line {
+        let first = self.step(&StepShape::decode(seqs, context));
+        // A progression that starts at the floor of 1 ps is not linear from its first step on.
+        let steps = if first == 1 { 1 } else { u64::MAX };
+        Line { first, delta: self.kv * u64::from(seqs), steps }
+    }
+}

@@ -1,0 +1,201 @@
+//! The laws that every step-cost model obeys, checked for each of them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn hardware() -> Hardware {
+    Hardware {
+        name: "card".into(),
+        aliases: vec![],
+        summary: String::new(),
+        bf16_tflops: 989.0,
+        fp8_tflops: Some(1978.0),
+        memory_bytes: 85_000_000_000,
+        memory_tb_per_s: 3.35,
+        link_gb_per_s: 450.0,
+        source: String::new(),
+    }
+}
+
+fn model() -> Model {
+    Model {
+        name: "net".into(),
+        aliases: vec![],
+        summary: String::new(),
+        layers: 28,
+        hidden: 3584,
+        heads: 28,
+        kv_heads: 4,
+        head_dim: 128,
+        intermediate: 18944,
+        vocab: 152_064,
+        gated: true,
+        tied_embeddings: false,
+        qkv_bias: true,
+        qk_norm: false,
+        weights: WeightType::Bf16,
+        moe: None,
+        source: String::new(),
+    }
+}
+
+fn analytic(change: impl Fn(&mut Model, &mut Tuning), tp: u32) -> Analytic {
+    let (mut model, mut tuning) = (model(), Tuning::default());
+    change(&mut model, &mut tuning);
+    Analytic::new(Deployment::new(model, hardware(), tp, tuning).unwrap(), 2048)
+}
+
+/// Every model, with whether it is monotone in its prefill part.
+fn models() -> Vec<(&'static str, Box<dyn StepCost>, bool)> {
+    let experts = Experts { experts: 128, active: 8, intermediate: 768, shared_intermediate: 0 };
+    vec![
+        ("linear", Box::new(Linear { step: 5, per_prefill_token: 7, per_seq: 11, per_context: 3 }), true),
+        ("linear from nothing", Box::new(Linear { per_context: 3, ..Linear::default() }), true),
+        ("fixed", Box::new(Fixed::default()), true),
+        ("polynomial", Box::new(Polynomial { kv_tokens: 1 << 20 }), false),
+        ("analytic", Box::new(analytic(|_, _| {}, 1)), true),
+        ("analytic tp 4", Box::new(analytic(|_, _| {}, 4)), true),
+        ("analytic fp8", Box::new(analytic(|m, _| m.weights = WeightType::Fp8, 1)), true),
+        ("analytic moe", Box::new(analytic(|m, _| m.moe = Some(experts), 1)), true),
+        (
+            "analytic, no overhead",
+            Box::new(analytic(|_, u| (u.step_us, u.layer_us, u.seq_us) = (0.0, 0.0, 0.0), 1)),
+            true,
+        ),
+    ]
+}
+
+fn shape(chunks: &[(u32, u32)], seqs: u32, context: u64) -> StepShape {
+    let mut shape = StepShape::decode(seqs, context);
+    for &(new, cached) in chunks {
+        shape.add_chunk(new, cached);
+    }
+    shape
+}
+
+/// A `line` says what repeated single steps say, for as many steps as it holds, wherever it is cut.
+fn check_line(name: &str, cost: &dyn StepCost, seqs: u32, context: u64, steps: u64) {
+    let (mut at, mut by_steps, mut by_lines) = (context, 0_u128, 0_u128);
+    let mut left = steps;
+    while left > 0 {
+        let line = cost.line(seqs, at);
+        assert!(line.steps >= 1 && line.first >= 1, "{name}: {line:?}");
+        let run = line.steps.min(left);
+        by_lines += line.total(run);
+        for j in 0..run {
+            let step = cost.step(&StepShape::decode(seqs, at));
+            assert_eq!(step, line.first + j * line.delta, "{name}: step {j} of {seqs} sequences from {context}");
+            by_steps += u128::from(step);
+            at += u64::from(seqs);
+        }
+        left -= run;
+    }
+    assert_eq!(by_lines, by_steps, "{name}");
+}
+
+/// More work in any field never takes less time.
+fn check_monotone(name: &str, cost: &dyn StepCost, prefill: bool, chunks: &[(u32, u32)], seqs: u32, context: u64) {
+    let base = cost.step(&shape(chunks, seqs, context));
+    let more = |shape: StepShape, what: &str| {
+        let grown = cost.step(&shape);
+        assert!(grown >= base, "{name}: {grown} < {base} with more {what}: {chunks:?} {seqs} {context}");
+    };
+    more(shape(chunks, seqs + 1, context + 1), "sequences");
+    if seqs > 0 {
+        more(shape(chunks, seqs, context + 1), "context");
+        more(shape(chunks, seqs, context + 9_999), "context");
+    }
+    if prefill {
+        let mut grown = chunks.to_vec();
+        grown.push((1, 0));
+        more(shape(&grown, seqs, context), "prefilling sequences");
+        for (i, &(new, cached)) in chunks.iter().enumerate() {
+            grown = chunks.to_vec();
+            grown[i] = (new + 1, cached);
+            more(shape(&grown, seqs, context), "new tokens");
+            grown[i] = (new, cached + 1);
+            more(shape(&grown, seqs, context), "cached tokens");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_model_obeys_the_laws(
+        chunks in prop::collection::vec((1_u32..5_000, 0_u32..100_000), 0..4),
+        seqs in 0_u32..300,
+        mean in 1_u64..50_000,
+        extra in 0_u64..1_000,
+        steps in 1_u64..200,
+    ) {
+        let context = if seqs == 0 { 0 } else { u64::from(seqs) * mean + extra };
+        for (name, cost, monotone) in models() {
+            check_line(name, cost.as_ref(), seqs.max(1), context, steps);
+            check_monotone(name, cost.as_ref(), monotone, &chunks, seqs, context);
+        }
+    }
+
+    /// Whole picoseconds stay within a part in a thousand of the floating-point formula.
+    #[test]
+    fn rounding_is_small(
+        chunks in prop::collection::vec((1_u32..5_000, 0_u32..100_000), 0..4),
+        seqs in 1_u32..300,
+        mean in 1_u64..50_000,
+    ) {
+        let cost = analytic(|_, _| {}, 4);
+        let shape = shape(&chunks, seqs, u64::from(seqs) * mean);
+        let (exact, whole) = (cost.deployment().terms(&shape).total() * 1e12, cost.step(&shape) as f64);
+        prop_assert!((whole / exact - 1.0).abs() < 1e-3, "{whole} {exact}");
+    }
+}
+
+#[test]
+fn fixed_passes() {
+    let ms = trimtab_core::PS_PER_MS;
+    for (shape, expected) in [
+        (StepShape::decode(3, 30), 10 * ms),
+        (shape(&[(5, 0)], 0, 0), 20 * ms),
+        (shape(&[(5, 0), (7, 100)], 2, 9), 30 * ms),
+        (StepShape::default(), 1),
+    ] {
+        assert_eq!(Fixed::default().step(&shape), expected, "{shape:?}");
+    }
+}
+
+#[test]
+fn polynomial_values() {
+    let cost = Polynomial { kv_tokens: 1_000 };
+    for (shape, expected_ns) in [
+        // 4.209989e-7 * 1e6 + 1.518344e-2 * 1e3 + 16.50142 ms
+        (shape(&[(1_000, 0)], 0, 0), 32_105_859),
+        // Cached context does not matter; an odd mean is floored: n * (floor(1201/2) - floor(200/2)) = 1,000.
+        (shape(&[(700, 100), (301, 100)], 0, 0), 32_105_859),
+        (StepShape::decode(1, 0), 5_740_000),
+        (StepShape::decode(4, 500), 26_310_000),
+        (StepShape::decode(9, 5_000), 34_010_000),
+        (shape(&[(1_000, 0)], 4, 500), 32_105_859 + 26_310_000),
+    ] {
+        assert_eq!(cost.step(&shape), expected_ns * 1_000, "{shape:?}");
+    }
+}
+
+#[test]
+fn parameters_that_cannot_be_are_refused() {
+    type Change = fn(&mut Model, &mut Hardware, &mut Tuning, &mut u32);
+    let cases: [(Change, &str); 7] = [
+        (|_, _, u, _| u.gemm = 0.0, "`gemm`"),
+        (|_, _, u, _| u.step_us = f64::NAN, "`step_us`"),
+        (|_, _, u, _| u.kv_read_mixed = 0.9, "`kv_read_mixed`"),
+        (|_, h, _, _| h.memory_tb_per_s = -1.0, "`memory_tb_per_s`"),
+        (|m, _, _, _| m.layers = 0, "`layers`"),
+        (|m, _, _, _| m.kv_heads = 3, "kv_heads"),
+        (|_, _, _, tp| *tp = 3, "28 query heads"),
+    ];
+    for (change, expected) in cases {
+        let (mut m, mut h, mut u, mut tp) = (model(), hardware(), Tuning::default(), 1);
+        change(&mut m, &mut h, &mut u, &mut tp);
+        let error = Deployment::new(m, h, tp, u).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,52 @@
+//! dynamo-mocker's published default timing, for comparisons with that simulator (version 1.6.1).
+//!
+//! It describes one unnamed GPU and model, is blind to the context that a prefill attends to and to the decode batch
+//! size, and adds the prefill and the decode part of a step.
+
+use super::{StepCost, StepShape};
+
+/// The polynomial, for an instance with a given KV capacity.
+///
+/// - Prefill: `T = n * (floor(sum(cached + new) / n) - floor(sum(cached) / n))` over the `n` prefilling sequences, then
+///   `4.209989e-7 T^2 + 1.518344e-2 T + 16.50142` ms. The two floors are the original's: `T` can fall short of the new
+///   tokens by less than `n`, or exceed them, so that this one model is monotone in its prefill only up to `n` tokens.
+/// - Decode: `u` = share of the KV capacity that the decoding sequences' tokens (before this step's token) would take
+///   without sharing, at most 1; `-25.74 u^2 + 54.01 u + 5.74` ms, at least 1 ms.
+/// - Each part is rounded to whole nanoseconds, as the original does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Polynomial {
+    /// KV tokens that the instance can hold; at least 1.
+    pub kv_tokens: u64,
+}
+
+impl Polynomial {
+    fn decode(self, context: u64) -> u64 {
+        let u = (context as f64 / self.kv_tokens as f64).min(1.0);
+        whole_ns((-25.74 * (u * u) + 54.01 * u + 5.74).max(1.0))
+    }
+}
+
+/// Milliseconds as picoseconds, rounded to whole nanoseconds.
+fn whole_ns(ms: f64) -> u64 {
+    // Through seconds, because that is how the original rounds.
+    let ns = libm::rint(ms / 1e3 * 1e9);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; never negative")]
+    let ns = ns as u64;
+    ns * 1_000
+}
+
+impl StepCost for Polynomial {
+    fn step(&self, shape: &StepShape) -> u64 {
+        let mut total = 0;
+        if shape.prefill_seqs > 0 {
+            let n = u64::from(shape.prefill_seqs);
+            let cached = shape.prefill_context - shape.prefill_tokens;
+            let tokens = (n * (shape.prefill_context / n - cached / n)) as f64;
+            total += whole_ns(4.209_989e-7 * (tokens * tokens) + 1.518_344e-2 * tokens + 1.650_142e1);
+        }
+        if shape.decode_seqs > 0 {
+            total += self.decode(shape.decode_context);
+        }
+        total.max(1)
+    }
+}
