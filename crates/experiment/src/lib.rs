@@ -1,1 +1,3 @@
 //! From a written spec to results.
+
+pub mod catalog;
