@@ -15,7 +15,8 @@ mod view;
 
 pub use actions::{Action, Actions, Decision, Hook};
 pub use registry::{
-    BuildContext, BuildFn, InstanceInfo, ParamError, ParamsDoc, Registry, SchedulerDef, no_params, params_doc, typed,
+    BuildContext, BuildFn, InstanceInfo, NoParams, ParamError, ParamsDoc, Registry, SchedulerDef, no_params,
+    params_doc, require, typed,
 };
 pub use view::{Arrival, ClusterView, Counters, Probe, Queued, Signals, Snapshot};
 

@@ -1,10 +1,10 @@
 //! The list of schedulers, and how one is built from its parameters.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
-use trimtab_core::{RngStreams, SimTime};
+use trimtab_core::{RngStreams, SimTime, nearest_name};
 
 use crate::{Scheduler, Signals, policies};
 
@@ -87,7 +87,12 @@ pub fn params_doc<P: Default + Serialize>(docs: &[(&'static str, &'static str)])
     ParamsDoc { params }
 }
 
-/// For policies without parameters.
+/// The parameters of a policy that has none.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
+
+/// The documentation of [`NoParams`].
 pub fn no_params() -> ParamsDoc {
     ParamsDoc::default()
 }
@@ -104,10 +109,41 @@ impl fmt::Display for ParamError {
 
 impl std::error::Error for ParamError {}
 
-/// Reads typed parameters. The struct should be `#[serde(deny_unknown_fields, default)]`.
-pub fn typed<P: DeserializeOwned>(params: &Value) -> Result<P, ParamError> {
-    let object = if params.is_null() { Value::Object(serde_json::Map::new()) } else { params.clone() };
-    serde_json::from_value(object).map_err(|error| ParamError(error.to_string()))
+/// Reads typed parameters; those left out keep their defaults. The struct should be
+/// `#[serde(deny_unknown_fields, default)]`. An unknown name is refused with the nearest known one.
+pub fn typed<P: Default + Serialize + DeserializeOwned>(params: &Value) -> Result<P, ParamError> {
+    let empty = Value::Object(serde_json::Map::new());
+    let params = if params.is_null() { &empty } else { params };
+    let object =
+        params.as_object().ok_or_else(|| ParamError(format!("parameters are names with values, not `{params}`")))?;
+    let defaults = serde_json::to_value(P::default()).expect("parameters serialize to JSON");
+    let known: Vec<&str> = defaults.as_object().into_iter().flat_map(|o| o.keys().map(String::as_str)).collect();
+    if let Some(wanted) = object.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(ParamError(unknown_parameter(wanted, &known)));
+    }
+    P::deserialize(params).map_err(|error| {
+        let culprit = object.iter().find(|(name, value)| {
+            let alone = Value::Object([((*name).clone(), (*value).clone())].into_iter().collect());
+            P::deserialize(alone).is_err()
+        });
+        ParamError(match culprit {
+            Some((name, _)) => format!("parameter `{name}`: {error}"),
+            None => error.to_string(),
+        })
+    })
+}
+
+fn unknown_parameter(wanted: &str, known: &[&str]) -> String {
+    match nearest_name(wanted, known.iter().copied()) {
+        Some(near) => format!("unknown parameter `{wanted}`; did you mean `{near}`?"),
+        None if known.is_empty() => format!("unknown parameter `{wanted}`: this scheduler has none"),
+        None => format!("unknown parameter `{wanted}`; known: {}", known.join(", ")),
+    }
+}
+
+/// Refuses a parameter whose value makes no sense.
+pub fn require(ok: bool, name: &str, rule: &str) -> Result<(), ParamError> {
+    if ok { Ok(()) } else { Err(ParamError(format!("parameter `{name}` must be {rule}"))) }
 }
 
 /// The schedulers that a run can choose from.

@@ -47,15 +47,17 @@ pub struct Signals {
     pub snapshots: bool,
     /// How much of a prompt each instance is believed to have cached.
     pub prefix: bool,
-    /// Prefill times and queue waits predicted from the instance's step cost.
+    /// Prefill times, queue waits and KV transfer times predicted from the instance's step cost and its links.
     pub latency: bool,
     /// The requests that wait at an instance, unstarted.
     pub queues: bool,
+    /// What would really happen on an instance: no router can know it. For upper bounds only.
+    pub oracle: bool,
 }
 
 impl Signals {
     /// Counters only.
-    pub const NONE: Self = Self { snapshots: false, prefix: false, latency: false, queues: false };
+    pub const NONE: Self = Self { snapshots: false, prefix: false, latency: false, queues: false, oracle: false };
 
     /// Whether every signal of `self` is also in `other`.
     pub const fn within(self, other: Self) -> bool {
@@ -63,6 +65,7 @@ impl Signals {
             && (!self.prefix || other.prefix)
             && (!self.latency || other.latency)
             && (!self.queues || other.queues)
+            && (!self.oracle || other.oracle)
     }
 
     /// The names of the signals that are on, for messages and documentation.
@@ -72,6 +75,7 @@ impl Signals {
             (self.prefix, "prefix"),
             (self.latency, "latency"),
             (self.queues, "queues"),
+            (self.oracle, "oracle"),
         ];
         all.into_iter().filter_map(|(on, name)| on.then_some(name)).collect()
     }
@@ -145,6 +149,18 @@ pub trait Probe {
     fn queue_ps(&self, instance: InstanceId) -> u64;
     /// The unstarted requests at an instance in the order they will be served; `out` is cleared.
     fn queued(&self, instance: InstanceId, out: &mut Vec<Queued>);
+    /// Predicted picoseconds to copy the cached prefix of `tokens` tokens between instances, waiting transfers included.
+    /// `None` where there is no link.
+    fn transfer_ps(&self, from: InstanceId, to: InstanceId, tokens: u32) -> Option<u64> {
+        let _ = (from, to, tokens);
+        None
+    }
+    /// The picoseconds from now to the first token of an arriving request if it went to this instance and nothing else
+    /// arrived there, found by trying it on the true state. The default is the prediction, for probes that cannot try.
+    fn trial_ps(&self, request: RequestId, prompt_tokens: u32, instance: InstanceId) -> u64 {
+        let hit = self.hit_tokens(request, instance).min(prompt_tokens.saturating_sub(1));
+        self.queue_ps(instance) + self.prefill_ps(instance, prompt_tokens - hit, hit)
+    }
 }
 
 /// The cluster, as the router sees it at one moment.
@@ -211,6 +227,26 @@ impl<'a> ClusterView<'a> {
     pub fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {
         check(self.signals.latency, "latency");
         self.probe.prefill_ps(instance, new, cached)
+    }
+
+    /// Predicted picoseconds to prefill a prompt of which `hit` leading tokens are cached: as in real engines, at least
+    /// one token of it is always computed.
+    pub fn prefill_prompt_ps(&self, instance: InstanceId, prompt_tokens: u32, hit: u32) -> u64 {
+        let cached = hit.min(prompt_tokens.saturating_sub(1));
+        self.prefill_ps(instance, prompt_tokens - cached, cached)
+    }
+
+    /// Predicted picoseconds to copy a cached prefix of `tokens` tokens between instances; `None` without a link.
+    pub fn transfer_ps(&self, from: InstanceId, to: InstanceId, tokens: u32) -> Option<u64> {
+        check(self.signals.latency, "latency");
+        self.probe.transfer_ps(from, to, tokens)
+    }
+
+    /// The true picoseconds from now to the first token of the request at hand if it went to this instance and nothing
+    /// else arrived there.
+    pub fn trial_ps(&self, arrival: &Arrival<'_>, instance: InstanceId) -> u64 {
+        check(self.signals.oracle, "oracle");
+        self.probe.trial_ps(arrival.id, arrival.prompt.tokens, instance)
     }
 
     /// Predicted picoseconds until an instance has prefilled everything it was given so far.

@@ -3,7 +3,7 @@
 use rand::RngExt;
 use trimtab_core::StreamRng;
 
-use crate::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, no_params};
+use crate::{Actions, Arrival, ClusterView, Decision, NoParams, Scheduler, SchedulerDef, Signals, no_params, typed};
 
 /// Random placement in the registry.
 pub(super) const DEF: SchedulerDef = SchedulerDef {
@@ -15,15 +15,10 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     hooks: false,
     params: no_params,
     build: |params, context| {
-        crate::typed::<NoParams>(params)?;
+        typed::<NoParams>(params)?;
         Ok(Box::new(Random { rng: context.streams.stream("scheduler") }))
     },
 };
-
-/// The empty parameter set.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoParams {}
 
 struct Random {
     rng: StreamRng,

@@ -1,6 +1,6 @@
 //! Round robin: each request to the next instance, blind to everything else.
 
-use crate::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, no_params};
+use crate::{Actions, Arrival, ClusterView, Decision, NoParams, Scheduler, SchedulerDef, Signals, no_params, typed};
 
 /// Round robin in the registry.
 pub(super) const DEF: SchedulerDef = SchedulerDef {
@@ -12,15 +12,10 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     hooks: false,
     params: no_params,
     build: |params, _| {
-        crate::typed::<NoParams>(params)?;
+        typed::<NoParams>(params)?;
         Ok(Box::new(RoundRobin::default()))
     },
 };
-
-/// The empty parameter set.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoParams {}
 
 #[derive(Default)]
 struct RoundRobin {
