@@ -109,6 +109,6 @@ pub struct ClusterConfig {
     pub stepping: Stepping,
     /// The TTFT objective, for attainment and for schedulers that use one.
     pub slo_ttft: Option<SimTime>,
-    /// The first requests, excluded from the statistics.
-    pub warmup_requests: u32,
+    /// Whether to keep all measurements by 10 s window.
+    pub series: bool,
 }

@@ -1,0 +1,420 @@
+//! The KV cache of one instance: which blocks of which prefixes are resident, who pins them, and what goes first.
+//!
+//! A record stands for the resident leading blocks of one forest node. Requests pin a prefix of their path; what nobody
+//! pins stays until it is evicted, least recently released first and, of what was released together, deepest first.
+//! Since a request releases its path from the deep end and always pins whole prefixes, no block is ever evicted before
+//! the blocks that continue it: leaf-first order needs no search.
+//!
+//! Blocks of one node that were released together form a segment, so that the cost follows nodes, not blocks.
+
+use rustc_hash::FxHashMap;
+use trimtab_core::{PrefixForest, PrefixId};
+
+/// No segment, no record.
+const NONE: u32 = u32::MAX;
+
+/// The part of a path that a cache works on: `full` leading whole blocks and, after them, perhaps the partial block of a
+/// prompt that ends at `tail` tokens (0: none).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain<'a> {
+    pub(crate) forest: &'a PrefixForest,
+    pub(crate) path: &'a [PrefixId],
+    pub(crate) full: u32,
+    pub(crate) tail: u32,
+}
+
+impl Chain<'_> {
+    /// All blocks with identity.
+    pub(crate) fn blocks(&self) -> u32 {
+        self.full + u32::from(self.tail > 0)
+    }
+
+    /// The key and the block range of each node that holds a block, first to last.
+    fn spans(&self, block: u32) -> impl DoubleEndedIterator<Item = (u64, u32, u32)> + '_ {
+        let bound = move |index: usize| (self.forest.end(self.path[index]) / block).min(self.full);
+        let nodes = (0..self.path.len()).map(move |index| {
+            let first = if index == 0 { 0 } else { bound(index - 1) };
+            (key(self.path[index], 0), first, bound(index))
+        });
+        let tail = self.path.last().filter(|_| self.tail > 0);
+        nodes
+            .filter(|&(_, first, last)| first < last)
+            .chain(tail.map(|&leaf| (key(leaf, self.tail), self.full, self.full + 1)))
+    }
+}
+
+/// Whole blocks of a node have tail 0; a partial tail block is named by the node and the prompt length.
+fn key(node: PrefixId, tail: u32) -> u64 {
+    u64::from(node.0) << 32 | u64::from(tail)
+}
+
+/// The resident leading blocks of one node.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    key: u64,
+    /// Resident blocks, counted from the node's first.
+    resident: u32,
+    /// Of these, how many somebody pins.
+    pinned: u32,
+    /// How many requests pin some of them.
+    pins: u32,
+    /// Whether they pin to different depths; the depths are then in `KvCache::uneven`.
+    uneven: bool,
+    /// The newest (shallowest) segment of the unpinned rest.
+    newest: u32,
+}
+
+/// Unpinned blocks of one record that were released together; an element of the eviction list.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    /// `NONE` for generated blocks that nothing can hit.
+    record: u32,
+    blocks: u32,
+    before: u32,
+    after: u32,
+    /// The next older segment of the same record, which is deeper.
+    older: u32,
+}
+
+/// A request's view of what it would reuse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hit {
+    /// Leading resident blocks.
+    pub(crate) blocks: u32,
+    /// Of these, how many are pinned already, so that reusing them takes nothing from the evictable rest.
+    pub(crate) pinned: u32,
+}
+
+/// The blocks of one instance. `free + cached + pinned + private` is always `total`.
+#[derive(Clone, Debug)]
+pub(crate) struct KvCache {
+    block: u32,
+    total: u64,
+    free: u64,
+    cached: u64,
+    pinned: u64,
+    private: u64,
+    evicted: u64,
+    slots: FxHashMap<u64, u32>,
+    records: Vec<Record>,
+    spare_records: Vec<u32>,
+    segments: Vec<Segment>,
+    spare_segments: Vec<u32>,
+    /// The ends of the eviction list: `oldest` goes first.
+    oldest: u32,
+    newest: u32,
+    uneven: FxHashMap<u32, Vec<(u32, u32)>>,
+}
+
+impl KvCache {
+    pub(crate) fn new(total: u64, block: u32) -> Self {
+        Self {
+            block,
+            total,
+            free: total,
+            cached: 0,
+            pinned: 0,
+            private: 0,
+            evicted: 0,
+            slots: FxHashMap::default(),
+            records: Vec::new(),
+            spare_records: Vec::new(),
+            segments: Vec::new(),
+            spare_segments: Vec::new(),
+            oldest: NONE,
+            newest: NONE,
+            uneven: FxHashMap::default(),
+        }
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Blocks that hold the KV of requests in the batch.
+    pub(crate) fn used(&self) -> u64 {
+        self.pinned + self.private
+    }
+
+    /// Blocks that can be had: free ones, and cached ones that nobody pins.
+    pub(crate) fn available(&self) -> u64 {
+        self.free + self.cached
+    }
+
+    /// Blocks that can be had without evicting anything.
+    pub(crate) fn free(&self) -> u64 {
+        self.free
+    }
+
+    /// How many cached blocks have been evicted so far.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// The leading blocks of a chain that are resident, at most `limit`. Changes nothing.
+    pub(crate) fn peek(&self, chain: &Chain<'_>, limit: u32) -> Hit {
+        let mut hit = Hit::default();
+        for (key, first, last) in chain.spans(self.block) {
+            let Some(&slot) = self.slots.get(&key) else { break };
+            let record = &self.records[slot as usize];
+            let wanted = last.min(limit).saturating_sub(first);
+            let found = record.resident.min(wanted);
+            hit.blocks += found;
+            hit.pinned += record.pinned.min(found);
+            if found < last - first {
+                break;
+            }
+        }
+        hit
+    }
+
+    /// Makes the blocks `from..to` of a chain resident and pinned by a request that pins `..from` already. Blocks that
+    /// are resident are shared; the others must have been allocated as private blocks, and become identity blocks.
+    /// `private` of the request's blocks take part in this: those that turn out to be shared are freed.
+    pub(crate) fn pin(&mut self, chain: &Chain<'_>, from: u32, to: u32, private: u32) {
+        let (mut reused, mut fresh) = (0, 0);
+        for (key, first, last) in chain.spans(self.block) {
+            if last <= from {
+                continue;
+            }
+            if first >= to {
+                break;
+            }
+            let slot = self.slot(key);
+            let (old, new) = (from.saturating_sub(first), last.min(to) - first);
+            let (r, f) = self.deepen(slot, old, new);
+            reused += r;
+            fresh += f;
+        }
+        let (reused, fresh, private) = (u64::from(reused), u64::from(fresh), u64::from(private));
+        assert!(fresh <= private, "a block became resident that nobody allocated");
+        self.cached -= reused;
+        self.pinned += reused + fresh;
+        self.private -= private;
+        self.free += private - fresh;
+    }
+
+    /// How many blocks `from..to` of a chain are not resident.
+    pub(crate) fn missing(&self, chain: &Chain<'_>, from: u32, to: u32) -> u32 {
+        to - self.peek(chain, to).blocks.clamp(from, to)
+    }
+
+    /// Unpins the first `depth` blocks of a chain, deepest first: they become the newest in the eviction list.
+    pub(crate) fn unpin(&mut self, chain: &Chain<'_>, depth: u32) {
+        for (key, first, last) in chain.spans(self.block).rev() {
+            if first >= depth {
+                continue;
+            }
+            let slot = *self.slots.get(&key).expect("a pinned node is resident");
+            let before = self.records[slot as usize].pinned;
+            let after = self.change_depth(slot, depth.min(last) - first, 0);
+            self.records[slot as usize].pinned = after;
+            if before > after {
+                self.append(slot, before - after);
+                self.pinned -= u64::from(before - after);
+                self.cached += u64::from(before - after);
+            }
+        }
+    }
+
+    /// Takes `blocks` free blocks for one request, evicting as needed. There must be that many available.
+    pub(crate) fn allocate(&mut self, blocks: u64) {
+        if blocks > self.free {
+            self.evict(blocks - self.free);
+        }
+        self.free -= blocks;
+        self.private += blocks;
+    }
+
+    /// Gives private blocks back.
+    pub(crate) fn release(&mut self, blocks: u64) {
+        self.private -= blocks;
+        self.free += blocks;
+    }
+
+    /// Turns private blocks of generated tokens into cached ones that nothing can hit.
+    pub(crate) fn retire(&mut self, blocks: u32) {
+        if blocks > 0 {
+            self.append(NONE, blocks);
+            self.private -= u64::from(blocks);
+            self.cached += u64::from(blocks);
+        }
+    }
+
+    /// Checks the conservation of blocks. Cheap enough for every event.
+    pub(crate) fn check(&self) {
+        assert_eq!(
+            self.free + self.cached + self.pinned + self.private,
+            self.total,
+            "invariant: free + cached + used blocks are all blocks"
+        );
+    }
+
+    fn slot(&mut self, key: u64) -> u32 {
+        if let Some(&slot) = self.slots.get(&key) {
+            return slot;
+        }
+        let record = Record { key, resident: 0, pinned: 0, pins: 0, uneven: false, newest: NONE };
+        let slot = place(&mut self.records, &mut self.spare_records, record);
+        self.slots.insert(key, slot);
+        slot
+    }
+
+    /// One request pins the record to depth `new` instead of `old`. Returns how many blocks were cached, and how many
+    /// were not resident.
+    fn deepen(&mut self, slot: u32, old: u32, new: u32) -> (u32, u32) {
+        let depth = self.change_depth(slot, old, new);
+        let record = &mut self.records[slot as usize];
+        let (pinned, resident) = (record.pinned, record.resident);
+        record.pinned = depth;
+        if depth <= pinned {
+            return (0, 0);
+        }
+        let reused = resident.min(depth) - pinned;
+        let fresh = depth.saturating_sub(resident);
+        record.resident = resident.max(depth);
+        self.take_newest(slot, reused);
+        (reused, fresh)
+    }
+
+    /// Changes one request's depth in a record (0: it does not pin it) and returns the largest depth of all.
+    fn change_depth(&mut self, slot: u32, old: u32, new: u32) -> u32 {
+        let record = &mut self.records[slot as usize];
+        let pins = record.pins + u32::from(old == 0) - u32::from(new == 0);
+        if !record.uneven {
+            let others = record.pins - u32::from(old > 0);
+            if others == 0 || new == record.pinned {
+                record.pins = pins;
+                return new.max(if others > 0 { record.pinned } else { 0 });
+            }
+            if new == 0 {
+                record.pins = pins;
+                return record.pinned;
+            }
+            self.uneven.insert(slot, vec![(record.pinned, others), (new, 1)]);
+            record.uneven = true;
+            record.pins = pins;
+            return record.pinned.max(new);
+        }
+        record.pins = pins;
+        let depths = self.uneven.get_mut(&slot).expect("an uneven record lists its depths");
+        if old > 0 {
+            let at = depths.iter().position(|&(depth, _)| depth == old).expect("the depth was listed");
+            depths[at].1 -= 1;
+            if depths[at].1 == 0 {
+                depths.swap_remove(at);
+            }
+        }
+        if new > 0 {
+            match depths.iter_mut().find(|(depth, _)| *depth == new) {
+                Some((_, count)) => *count += 1,
+                None => depths.push((new, 1)),
+            }
+        }
+        let deepest = depths.iter().map(|&(depth, _)| depth).max().unwrap_or(0);
+        if depths.len() <= 1 {
+            self.uneven.remove(&slot);
+            record.uneven = false;
+        }
+        deepest
+    }
+
+    /// Takes the newest (shallowest) `blocks` unpinned blocks of a record out of the eviction list.
+    fn take_newest(&mut self, slot: u32, mut blocks: u32) {
+        while blocks > 0 {
+            let at = self.records[slot as usize].newest;
+            let segment = &mut self.segments[at as usize];
+            let taken = segment.blocks.min(blocks);
+            segment.blocks -= taken;
+            blocks -= taken;
+            if segment.blocks == 0 {
+                self.records[slot as usize].newest = segment.older;
+                self.unlink(at);
+            }
+        }
+    }
+
+    /// Appends blocks of a record to the new end of the eviction list.
+    fn append(&mut self, record: u32, blocks: u32) {
+        let older = if record == NONE { NONE } else { self.records[record as usize].newest };
+        let segment = Segment { record, blocks, before: self.newest, after: NONE, older };
+        let at = place(&mut self.segments, &mut self.spare_segments, segment);
+        match self.newest {
+            NONE => self.oldest = at,
+            newest => self.segments[newest as usize].after = at,
+        }
+        self.newest = at;
+        if record != NONE {
+            self.records[record as usize].newest = at;
+        }
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let Segment { before, after, .. } = self.segments[at as usize];
+        match before {
+            NONE => self.oldest = after,
+            before => self.segments[before as usize].after = after,
+        }
+        match after {
+            NONE => self.newest = before,
+            after => self.segments[after as usize].before = before,
+        }
+        self.spare_segments.push(at);
+    }
+
+    fn evict(&mut self, mut blocks: u64) {
+        self.evicted += blocks;
+        self.cached -= blocks;
+        self.free += blocks;
+        while blocks > 0 {
+            let at = self.oldest;
+            assert!(at != NONE, "there was less to evict than the counters say");
+            let segment = &mut self.segments[at as usize];
+            let taken = u32::try_from(blocks).map_or(segment.blocks, |b| b.min(segment.blocks));
+            segment.blocks -= taken;
+            blocks -= u64::from(taken);
+            let Segment { record, blocks: left, .. } = *segment;
+            if left == 0 {
+                self.unlink(at);
+            }
+            if record != NONE {
+                self.shrink(record, at, taken, left == 0);
+            }
+        }
+    }
+
+    /// A record lost its deepest `blocks`; `gone` says that its deepest segment `at` is used up.
+    fn shrink(&mut self, slot: u32, at: u32, blocks: u32, gone: bool) {
+        if gone {
+            let newest = self.records[slot as usize].newest;
+            if newest == at {
+                self.records[slot as usize].newest = NONE;
+            } else {
+                let mut shallower = newest;
+                while self.segments[shallower as usize].older != at {
+                    shallower = self.segments[shallower as usize].older;
+                }
+                self.segments[shallower as usize].older = NONE;
+            }
+        }
+        let record = &mut self.records[slot as usize];
+        record.resident -= blocks;
+        let empty = record.resident == 0;
+        if empty {
+            let key = self.records[slot as usize].key;
+            self.slots.remove(&key);
+            self.spare_records.push(slot);
+        }
+    }
+}
+
+/// Puts a value into a spare slot or a new one.
+fn place<T>(list: &mut Vec<T>, spare: &mut Vec<u32>, value: T) -> u32 {
+    if let Some(at) = spare.pop() {
+        list[at as usize] = value;
+        at
+    } else {
+        list.push(value);
+        u32::try_from(list.len() - 1).expect("fewer than 2^32 records")
+    }
+}

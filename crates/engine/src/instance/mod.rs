@@ -1,0 +1,397 @@
+//! One serving instance: its queue, its batch, its KV cache, and the step in progress.
+//!
+//! The life of a step is `plan` (form a batch, allocate blocks, ask what it costs), then `finish_step` when its time is
+//! over. A batch of decodes that nothing can change is planned as a run of many steps at once; `interrupt` cuts a run at
+//! the first step boundary after an arrival, and `settle` brings the cache up to date for somebody who looks.
+
+mod decode;
+mod plan;
+
+use std::collections::VecDeque;
+
+use trimtab_core::{Gaps, PrefixForest, SimTime};
+
+use crate::cache::KvCache;
+use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible};
+use crate::meter::{Level, Meter};
+use crate::record::{Outcome, Row};
+use crate::run::Run;
+use crate::seq::{Seq, Seqs};
+use decode::Decodes;
+
+/// What an instance needs of the world around it.
+pub(crate) struct World<'a> {
+    pub(crate) forest: &'a PrefixForest,
+    pub(crate) seqs: &'a mut Seqs,
+    pub(crate) rows: &'a mut [Row],
+    pub(crate) gaps: &'a mut Gaps,
+    pub(crate) stepping: Stepping,
+    /// What happened to requests, for the router to take note of: slot and kind.
+    pub(crate) news: &'a mut Vec<(u32, News)>,
+}
+
+/// Something the router hears of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Its prefill ended.
+    FirstToken,
+    /// It completed.
+    Finished,
+}
+
+/// The step in progress.
+#[derive(Clone, Debug)]
+enum Step {
+    Idle,
+    /// Prefill chunks (slot, tokens), with or without the decodes.
+    Prefill {
+        decodes: bool,
+    },
+    /// Decodes only.
+    Decode(Run),
+}
+
+/// A serving instance.
+pub(crate) struct Instance {
+    pub(crate) config: InstanceConfig,
+    cache: KvCache,
+    waiting: VecDeque<u32>,
+    /// How many at the front of `waiting` were preempted; they go first in any order.
+    preempted: usize,
+    /// The one request that is admitted and not prefilled yet, after the first step that it shared.
+    partial: Option<u32>,
+    decodes: Decodes,
+    /// The prefill chunks of the step in progress.
+    chunks: Vec<(u32, u32)>,
+    step: Step,
+    /// Distinguishes the end of the current step from ends that an interruption made void.
+    epoch: u32,
+    /// Prompt tokens still to be computed, of waiting and running requests.
+    pending: u64,
+    last_prefill_end: SimTime,
+    pub(crate) iterations: u64,
+    pub(crate) requests: u64,
+    pub(crate) prompt_tokens: u64,
+    pub(crate) hit_tokens: u64,
+    meter: Meter,
+}
+
+impl Instance {
+    pub(crate) fn new(config: InstanceConfig, series: bool) -> Self {
+        let cache = KvCache::new(config.kv_blocks, config.block_tokens);
+        Self {
+            config,
+            cache,
+            waiting: VecDeque::new(),
+            preempted: 0,
+            partial: None,
+            decodes: Decodes::default(),
+            chunks: Vec::new(),
+            step: Step::Idle,
+            epoch: 0,
+            pending: 0,
+            last_prefill_end: SimTime::ZERO,
+            iterations: 0,
+            requests: 0,
+            prompt_tokens: 0,
+            hit_tokens: 0,
+            meter: Meter::new(series),
+        }
+    }
+
+    pub(crate) fn cache(&self) -> &KvCache {
+        &self.cache
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Idle)
+    }
+
+    pub(crate) fn waiting(&self) -> &VecDeque<u32> {
+        &self.waiting
+    }
+
+    /// How many at the front of the queue have started before and lost their KV.
+    pub(crate) fn preempted(&self) -> usize {
+        self.preempted
+    }
+
+    /// The requests in the batch, those of the step in progress included.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.running() + self.admitted_chunks()
+    }
+
+    /// The requests whose prefill is under way.
+    pub(crate) fn prefilling(&self) -> impl Iterator<Item = u32> + '_ {
+        let idle = self.partial.filter(|slot| self.chunks.iter().all(|(chunk, _)| chunk != slot));
+        self.chunks.iter().map(|&(slot, _)| slot).chain(idle)
+    }
+
+    fn running(&self) -> usize {
+        self.decodes.len() + usize::from(self.partial.is_some())
+    }
+
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    pub(crate) fn last_prefill_end(&self) -> SimTime {
+        self.last_prefill_end
+    }
+
+    /// Whether the instance could ever hold this request.
+    pub(crate) fn fits(&self, seq: &Seq) -> bool {
+        let tokens = u64::from(seq.request.prompt.tokens) + u64::from(seq.request.output_tokens) - 1;
+        tokens.div_ceil(u64::from(self.config.block_tokens))
+            <= self.cache.total().saturating_sub(self.config.watermark_blocks)
+    }
+
+    /// Leading prompt tokens of a request that are cached here now. The cache must be settled.
+    pub(crate) fn hit_tokens(&self, seq: &Seq, forest: &PrefixForest) -> u32 {
+        let chain = seq.chain(forest, &self.config);
+        let block = self.config.block_tokens;
+        let hit = self.cache.peek(&chain, seq.hit_limit(&chain, block));
+        seq.hit_tokens(&chain, hit.blocks, block)
+    }
+
+    /// A request joins the queue. Returns the new end of the step in progress if it was cut short.
+    pub(crate) fn enqueue(&mut self, slot: u32, now: SimTime, world: &mut World<'_>) -> Option<SimTime> {
+        self.settle(now);
+        self.measure(now);
+        let hit = self.hit_tokens(&world.seqs[slot], world.forest);
+        let seq = &mut world.seqs[slot];
+        seq.pending = seq.target - hit;
+        self.pending += u64::from(seq.pending);
+        let blocked = !self.waiting.is_empty() && self.config.order == Order::Fcfs;
+        self.waiting.push_back(slot);
+        if blocked || self.running() >= self.config.max_seqs as usize { None } else { self.interrupt(now) }
+    }
+
+    /// Takes a request out of the queue again; it must be waiting and unstarted.
+    pub(crate) fn dequeue(&mut self, slot: u32, now: SimTime, seqs: &mut Seqs) {
+        self.settle(now);
+        self.measure(now);
+        let at =
+            self.waiting.iter().position(|&waiting| waiting == slot).expect("a request that waits is in the queue");
+        assert!(at >= self.preempted, "a request that has started cannot be moved");
+        self.waiting.remove(at);
+        self.pending -= u64::from(seqs[slot].pending);
+        seqs[slot].pending = 0;
+    }
+
+    /// Cuts a run of decode steps at its first boundary at or after `now`, so that the queue is looked at again there.
+    pub(crate) fn interrupt(&mut self, now: SimTime) -> Option<SimTime> {
+        let Step::Decode(run) = &mut self.step else { return None };
+        let (steps, end) = run.boundary(&*self.config.cost, now);
+        if steps == run.steps {
+            return None;
+        }
+        // The plan of a run made its first step, whatever interrupts it at the same instant.
+        let first = SimTime(run.time_of(&*self.config.cost, 1));
+        (run.steps, run.end) = (steps.max(1), end.max(run.start + first));
+        self.epoch += 1;
+        Some(run.end)
+    }
+
+    /// Brings the cache up to date with all steps that began before `now`.
+    pub(crate) fn settle(&mut self, now: SimTime) {
+        if let Step::Decode(mut run) = self.step {
+            self.allocate_run(&mut run, now);
+            self.step = Step::Decode(run);
+        }
+    }
+
+    fn allocate_run(&mut self, run: &mut Run, now: SimTime) {
+        let steps = run.started(&*self.config.cost, now);
+        if steps > run.allocated {
+            let block = self.config.block_tokens;
+            let (before, after) = (self.decodes.demand(run.allocated, block), self.decodes.demand(steps, block));
+            self.cache.allocate(after - before);
+            run.allocated = steps;
+        }
+    }
+
+    /// Ends the step in progress. `now` is when it was due.
+    pub(crate) fn finish_step(&mut self, now: SimTime, world: &mut World<'_>) {
+        self.measure(now);
+        match std::mem::replace(&mut self.step, Step::Idle) {
+            Step::Idle => unreachable!("invariant: only a step in progress can end"),
+            Step::Prefill { decodes } => {
+                self.iterations += 1;
+                if decodes {
+                    self.decodes.advance(1);
+                    self.finish_decodes(now, world);
+                }
+                self.finish_chunks(now, world);
+                self.last_prefill_end = now;
+            }
+            Step::Decode(mut run) => {
+                self.allocate_run(&mut run, now);
+                self.iterations += run.steps;
+                if !run.stalled {
+                    for (line, count) in run.lines(&*self.config.cost) {
+                        world.gaps.push(line.first, line.delta, count, run.seqs);
+                    }
+                }
+                self.decodes.advance(run.steps);
+                self.finish_decodes(now, world);
+            }
+        }
+        self.cache.check();
+    }
+
+    fn finish_decodes(&mut self, now: SimTime, world: &mut World<'_>) {
+        self.decodes.last_end = now;
+        for slot in self.decodes.take_finished() {
+            let seq = &mut world.seqs[slot];
+            seq.generated = seq.request.output_tokens;
+            seq.last_token = now;
+            self.complete(slot, now, world);
+        }
+    }
+
+    fn finish_chunks(&mut self, now: SimTime, world: &mut World<'_>) {
+        let chunks = std::mem::take(&mut self.chunks);
+        for &(slot, tokens) in &chunks {
+            let seq = &mut world.seqs[slot];
+            seq.pending -= tokens;
+            self.pending -= u64::from(tokens);
+            if self.config.cache.visible == Visible::Computed {
+                self.identify(slot, world);
+            }
+            let seq = &mut world.seqs[slot];
+            if seq.done < seq.target {
+                self.partial = Some(slot);
+                continue;
+            }
+            if self.partial == Some(slot) {
+                self.partial = None;
+            }
+            seq.generated += 1;
+            if seq.generated == 1 {
+                world.rows[seq.request.id.index()].first_token = now;
+                world.news.push((slot, News::FirstToken));
+            } else {
+                world.gaps.push((now - seq.last_token).0, 0, 1, 1);
+            }
+            seq.last_token = now;
+            if seq.generated == seq.request.output_tokens {
+                self.complete(slot, now, world);
+            } else {
+                self.decodes.push(slot, seq, now);
+            }
+        }
+        self.chunks = chunks;
+        self.chunks.clear();
+    }
+
+    /// Gives the prompt blocks that are fully computed (or scheduled) so far their identity in the cache.
+    fn identify(&mut self, slot: u32, world: &mut World<'_>) {
+        let seq = &world.seqs[slot];
+        let chain = seq.chain(world.forest, &self.config);
+        let complete = seq.done >= seq.request.prompt.tokens;
+        let upto = if complete { chain.blocks() } else { chain.full.min(seq.done / self.config.block_tokens) };
+        if upto > seq.shared {
+            self.cache.pin(&chain, seq.shared, upto, upto - seq.shared);
+            world.seqs[slot].shared = upto;
+        }
+    }
+
+    fn complete(&mut self, slot: u32, now: SimTime, world: &mut World<'_>) {
+        let (block, keep) = (self.config.block_tokens, self.config.cache.generated == Generated::Keep);
+        let seq = &mut world.seqs[slot];
+        let computed = seq.request.prompt.tokens + seq.generated - 1;
+        seq.held = computed.div_ceil(block);
+        self.name_output(slot, computed, world);
+        self.release(slot, if keep { computed / block } else { 0 }, world);
+        let seq = &mut world.seqs[slot];
+        assert_eq!(
+            seq.processed,
+            u64::from(seq.request.prompt.tokens) + seq.recomputed,
+            "invariant: hit and computed tokens are the prompt and what was recomputed"
+        );
+        let row = &mut world.rows[seq.request.id.index()];
+        assert_eq!(row.outcome, Outcome::Open, "invariant: every request ends exactly once");
+        row.finish = now;
+        row.outcome = Outcome::Completed;
+        row.recomputed_tokens = seq.recomputed;
+        self.requests += 1;
+        world.news.push((slot, News::Finished));
+    }
+
+    /// The blocks of a finished request's output get identity when the workload knows what was generated.
+    fn name_output(&mut self, slot: u32, computed: u32, world: &mut World<'_>) {
+        let seq = &mut world.seqs[slot];
+        let prompt = seq.chain(world.forest, &self.config);
+        let Some(leaf) = seq.request.output_leaf else { return };
+        let full = computed / self.config.block_tokens;
+        // A cached partial tail and the full block at its place are two blocks; the request holds only one of them.
+        if !self.config.cache.enabled || prompt.tail > 0 || full <= seq.shared {
+            return;
+        }
+        let mut path = std::mem::take(&mut seq.path);
+        world.forest.path(trimtab_core::Prompt { leaf: Some(leaf), tokens: computed }, &mut path);
+        let chain = crate::cache::Chain { forest: world.forest, path: &path, full, tail: 0 };
+        self.cache.pin(&chain, seq.shared, full, full - seq.shared);
+        self.cache.unpin(&chain, full);
+        self.cache.release(u64::from(seq.held - full));
+        (seq.shared, seq.held) = (0, 0);
+        seq.path = path;
+    }
+
+    /// Gives back all blocks of a request. Of its private ones, those before block `keep` stay in the cache unnamed.
+    fn release(&mut self, slot: u32, keep: u32, world: &mut World<'_>) {
+        let seq = &world.seqs[slot];
+        let kept = keep.saturating_sub(seq.shared);
+        self.cache.retire(kept);
+        self.cache.release(u64::from(seq.held - seq.shared - kept));
+        self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared);
+    }
+
+    /// Accounts for the time since the last change, at the level of now. Call before anything changes.
+    pub(crate) fn measure(&mut self, now: SimTime) {
+        let level = Level {
+            busy: !self.is_idle(),
+            running: u32::try_from(self.batch_size()).expect("at most max_seqs run"),
+            used_blocks: self.cache.used(),
+            pending_tokens: self.pending,
+        };
+        match &self.step {
+            Step::Decode(run) => self.measure_run(*run, now, level),
+            _ => self.meter.advance(now, level),
+        }
+    }
+
+    /// Requests admitted in the step in progress that are not in `partial` or `decodes` yet.
+    fn admitted_chunks(&self) -> usize {
+        self.chunks.len() - usize::from(self.chunks.first().is_some_and(|&(slot, _)| self.partial == Some(slot)))
+    }
+
+    /// In a run, the used blocks grow step by step: the level changes where a sequence takes a new block.
+    fn measure_run(&mut self, run: Run, now: SimTime, level: Level) {
+        let block = self.config.block_tokens;
+        let from = run.started(&*self.config.cost, self.meter.upto());
+        let to = run.started(&*self.config.cost, now);
+        // `level.used_blocks` counts the steps allocated so far; step back to the last measurement.
+        let base = level.used_blocks + self.decodes.demand(from, block) - self.decodes.demand(run.allocated, block);
+        let growth = self.decodes.growth(from, to, block);
+        let mut used = base;
+        let mut counts = growth.iter().map(|&(_, blocks)| blocks);
+        let meter = &mut self.meter;
+        run.starts(&*self.config.cost, growth.iter().map(|&(step, _)| step), |offset| {
+            meter.advance(run.start + SimTime(offset), Level { used_blocks: used, ..level });
+            used += counts.next().unwrap_or(0);
+        });
+        meter.advance(now, Level { used_blocks: used, ..level });
+    }
+
+    /// The measurements, closed at the end of the run.
+    pub(crate) fn close(&mut self, now: SimTime) -> Meter {
+        self.measure(now);
+        std::mem::take(&mut self.meter)
+    }
+}

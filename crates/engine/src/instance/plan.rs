@@ -1,0 +1,255 @@
+//! Forming the batch of a step.
+
+use trimtab_core::SimTime;
+
+use super::{Instance, Step, World};
+use crate::config::{Generated, Mixing, Order, Stepping, Visible};
+use crate::cost::StepShape;
+use crate::run::Run;
+
+/// What became of an attempt to form a batch.
+enum Batch {
+    /// It holds prefill work, and the decodes if `decodes`.
+    Prefill { decodes: bool },
+    /// It holds decodes only.
+    Decode,
+    /// Everything was preempted: try again.
+    Nothing,
+}
+
+impl Instance {
+    /// Starts a step if there is anything to do, and returns when it ends.
+    pub(crate) fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Option<SimTime> {
+        self.measure(now);
+        while !(self.waiting.is_empty() && self.partial.is_none() && self.decodes.is_empty()) {
+            let batch = match self.config.mixing {
+                Mixing::DecodeFirst => self.batch_decode_first(now, world),
+                Mixing::PrefillFirst => self.batch_prefill_first(now, world),
+            };
+            let end = match batch {
+                Batch::Nothing => continue,
+                Batch::Prefill { decodes } => self.start_prefill(now, decodes, world),
+                Batch::Decode => self.start_decode(now, world),
+            };
+            self.epoch += 1;
+            return Some(end);
+        }
+        None
+    }
+
+    fn batch_decode_first(&mut self, now: SimTime, world: &mut World<'_>) -> Batch {
+        let mut preempted = self.make_room(world);
+        let mut budget = self.config.max_batched_tokens - self.decodes.seqs();
+        preempted |= !self.continue_partial(&mut budget, world);
+        if !preempted {
+            self.admit(now, budget, world);
+        }
+        match (self.chunks.is_empty(), self.decodes.is_empty()) {
+            (false, no_decodes) => Batch::Prefill { decodes: !no_decodes },
+            (true, false) => Batch::Decode,
+            (true, true) => Batch::Nothing,
+        }
+    }
+
+    fn batch_prefill_first(&mut self, now: SimTime, world: &mut World<'_>) -> Batch {
+        let mut budget = self.config.max_batched_tokens;
+        if self.continue_partial(&mut budget, world) {
+            self.admit(now, budget, world);
+        }
+        if !self.chunks.is_empty() {
+            return Batch::Prefill { decodes: false };
+        }
+        self.make_room(world);
+        if self.decodes.is_empty() { Batch::Nothing } else { Batch::Decode }
+    }
+
+    /// Takes the blocks of the decodes' next step, preempting the last admitted until there are enough. Whether any was
+    /// preempted.
+    fn make_room(&mut self, world: &mut World<'_>) -> bool {
+        let mut preempted = false;
+        loop {
+            let demand = self.decodes.demand(1, self.config.block_tokens);
+            if demand <= self.cache.available() {
+                self.cache.allocate(demand);
+                return preempted;
+            }
+            self.preempt_last(world);
+            preempted = true;
+        }
+    }
+
+    fn preempt_last(&mut self, world: &mut World<'_>) {
+        let block = self.config.block_tokens;
+        let keep = self.config.cache.generated == Generated::Keep;
+        let (slot, generated_upto) = if let Some(slot) = self.partial.take() {
+            let seq = &mut world.seqs[slot];
+            seq.recomputed += u64::from(seq.done);
+            (slot, seq.done)
+        } else {
+            let (slot, tokens, last_token) = self.decodes.pop().expect("somebody holds the blocks that are short");
+            let tokens = u32::try_from(tokens).expect("a request has fewer than 2^32 tokens");
+            let seq = &mut world.seqs[slot];
+            seq.generated = tokens - seq.request.prompt.tokens;
+            seq.last_token = last_token;
+            seq.recomputed += u64::from(tokens);
+            seq.held = (tokens - 1).div_ceil(block);
+            (slot, tokens - 1)
+        };
+        self.release(slot, if keep { generated_upto / block } else { 0 }, world);
+        let seq = &mut world.seqs[slot];
+        seq.reset();
+        world.rows[seq.request.id.index()].preemptions += 1;
+        let before = seq.pending;
+        seq.pending = seq.target;
+        self.pending += u64::from(seq.target - before);
+        self.waiting.push_front(slot);
+        self.preempted += 1;
+    }
+
+    /// Schedules the next chunk of the request in prefill. False when it had to be preempted.
+    fn continue_partial(&mut self, budget: &mut u32, world: &mut World<'_>) -> bool {
+        let Some(slot) = self.partial else { return true };
+        let seq = &world.seqs[slot];
+        let chunk = (seq.target - seq.done).min(*budget);
+        if chunk == 0 {
+            return true;
+        }
+        if self.blocks_for(slot, chunk, world) > self.cache.available() {
+            self.preempt_last(world);
+            return false;
+        }
+        *budget -= chunk;
+        self.schedule(slot, chunk, world);
+        true
+    }
+
+    /// New blocks that the next `chunk` tokens of a request take.
+    fn blocks_for(&self, slot: u32, chunk: u32, world: &World<'_>) -> u64 {
+        let seq = &world.seqs[slot];
+        let block = self.config.block_tokens;
+        let covered = (seq.done + chunk).div_ceil(block);
+        let mut blocks = covered.saturating_sub(seq.held);
+        if self.config.cache.visible == Visible::Scheduled && blocks > 0 {
+            // Blocks that became resident meanwhile are shared, not allocated.
+            let chain = seq.chain(world.forest, &self.config);
+            let complete = seq.done + chunk >= seq.request.prompt.tokens;
+            let upto = if complete { chain.blocks() } else { chain.full.min((seq.done + chunk) / block) };
+            let named = upto.saturating_sub(seq.held);
+            if named > 0 {
+                blocks -= named - self.cache.missing(&chain, seq.held, upto);
+            }
+        }
+        u64::from(blocks)
+    }
+
+    /// Takes the blocks for a chunk and puts it into the batch.
+    fn schedule(&mut self, slot: u32, chunk: u32, world: &mut World<'_>) {
+        let seq = &world.seqs[slot];
+        let covered = (seq.done + chunk).div_ceil(self.config.block_tokens).max(seq.held);
+        self.cache.allocate(u64::from(covered - seq.held));
+        let seq = &mut world.seqs[slot];
+        seq.held = covered;
+        seq.done += chunk;
+        seq.processed += u64::from(chunk);
+        self.chunks.push((slot, chunk));
+        if self.config.cache.visible == Visible::Scheduled {
+            self.identify(slot, world);
+        }
+    }
+
+    /// Admits waiting requests while the budget, the sequence limit and the blocks allow.
+    fn admit(&mut self, now: SimTime, mut budget: u32, world: &mut World<'_>) {
+        while budget > 0 && self.running() + self.admitted_chunks() < self.config.max_seqs as usize {
+            let Some(at) = self.next_waiting(world) else { break };
+            let slot = self.waiting[at];
+            let seq = &world.seqs[slot];
+            let block = self.config.block_tokens;
+            let chain = seq.chain(world.forest, &self.config);
+            let hit = self.cache.peek(&chain, seq.hit_limit(&chain, block));
+            let tokens = seq.hit_tokens(&chain, hit.blocks, block);
+            let needed = u64::from(seq.target.div_ceil(block) - hit.pinned);
+            if needed + self.config.watermark_blocks > self.cache.available() {
+                break;
+            }
+            self.cache.pin(&chain, 0, hit.blocks, 0);
+            self.waiting.remove(at);
+            self.preempted -= usize::from(at < self.preempted);
+            self.note_admission(slot, tokens, hit.blocks, now, world);
+            let seq = &world.seqs[slot];
+            let chunk = (seq.target - seq.done).min(budget);
+            budget -= chunk;
+            self.schedule(slot, chunk, world);
+        }
+    }
+
+    fn note_admission(&mut self, slot: u32, tokens: u32, blocks: u32, now: SimTime, world: &mut World<'_>) {
+        let seq = &mut world.seqs[slot];
+        let row = &mut world.rows[seq.request.id.index()];
+        if row.admitted == SimTime::MAX {
+            row.admitted = now;
+            row.hit_tokens = tokens;
+            row.hit_blocks = blocks;
+            self.prompt_tokens += u64::from(seq.request.prompt.tokens);
+            self.hit_tokens += u64::from(tokens);
+        }
+        (seq.done, seq.held, seq.shared) = (tokens, blocks, blocks);
+        seq.processed += u64::from(tokens);
+        self.pending = self.pending - u64::from(seq.pending) + u64::from(seq.target - tokens);
+        seq.pending = seq.target - tokens;
+    }
+
+    /// The position in the queue of the request to admit next.
+    fn next_waiting(&self, world: &World<'_>) -> Option<usize> {
+        if self.preempted > 0 || self.config.order == Order::Fcfs {
+            return (!self.waiting.is_empty()).then_some(0);
+        }
+        let hit = |at: &usize| self.hit_tokens(&world.seqs[self.waiting[*at]], world.forest);
+        (0..self.waiting.len()).min_by_key(|at| std::cmp::Reverse(hit(at)))
+    }
+
+    fn start_prefill(&mut self, now: SimTime, decodes: bool, world: &mut World<'_>) -> SimTime {
+        let mut shape = StepShape::default();
+        for &(slot, tokens) in &self.chunks {
+            shape.add_chunk(tokens, world.seqs[slot].done - tokens);
+        }
+        if decodes {
+            shape.decode_seqs = self.decodes.seqs();
+            shape.decode_context = self.decodes.context();
+        }
+        let span = self.config.cost.step(&shape).max(1);
+        let end = now + SimTime(span);
+        if decodes {
+            world.gaps.push(span, 0, 1, shape.decode_seqs);
+        }
+        self.step = Step::Prefill { decodes };
+        end
+    }
+
+    fn start_decode(&mut self, now: SimTime, world: &mut World<'_>) -> SimTime {
+        let cost = &*self.config.cost;
+        let block = self.config.block_tokens;
+        // Under PrefillFirst, decodes may have stood still: the gap before this step's token is longer than the step.
+        let stalled = self.config.mixing == Mixing::PrefillFirst && self.decodes.last_tokens().any(|last| last != now);
+        let limit = self.decodes.steps_to_first_end();
+        // The blocks of the first step are taken already.
+        let first = self.decodes.demand(1, block);
+        let steps = if world.stepping == Stepping::Every || stalled {
+            1
+        } else if self.config.order == Order::LongestPrefix && !self.waiting.is_empty() {
+            // An eviction may change whose turn it is.
+            self.decodes.steps_within(first + self.cache.free(), limit, block)
+        } else {
+            self.decodes.steps_within(first + self.cache.available(), limit, block)
+        };
+        let mut run = Run::new(cost, now, self.decodes.seqs(), self.decodes.context(), steps);
+        run.allocated = 1;
+        if stalled {
+            run.stalled = true;
+            for last in self.decodes.last_tokens() {
+                world.gaps.push((run.end - last).0, 0, 1, 1);
+            }
+        }
+        self.step = Step::Decode(run);
+        run.end
+    }
+}

@@ -1,0 +1,169 @@
+//! Time-weighted measurements: per instance, and the spread of load over instances.
+
+use trimtab_core::{PS_PER_S, SimTime};
+
+/// The width of a window of the series: 10 s, in which a share of busy time above 80 % makes a hotspot.
+pub const WINDOW: SimTime = SimTime(10 * PS_PER_S);
+
+/// Integrals over one window (or over a whole run) of one instance's state, each value times picoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Integrals {
+    /// Time with a step in progress.
+    pub busy: u64,
+    /// Requests in the batch.
+    pub running: u128,
+    /// KV blocks held by requests in the batch.
+    pub used_blocks: u128,
+    /// Prompt tokens still to be computed.
+    pub pending_tokens: u128,
+}
+
+/// What is being measured of an instance, constant for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) busy: bool,
+    pub(crate) running: u32,
+    pub(crate) used_blocks: u64,
+    pub(crate) pending_tokens: u64,
+}
+
+/// The measurements of one instance.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Meter {
+    pub(crate) total: Integrals,
+    /// Busy time by window.
+    pub(crate) busy: Vec<u64>,
+    /// All integrals by window, when a series is wanted.
+    pub(crate) windows: Option<Vec<Integrals>>,
+    upto: SimTime,
+}
+
+impl Meter {
+    pub(crate) fn new(series: bool) -> Self {
+        Self { windows: series.then(Vec::new), ..Self::default() }
+    }
+
+    /// Up to when everything has been measured.
+    pub(crate) fn upto(&self) -> SimTime {
+        self.upto
+    }
+
+    /// The level has been this since the last call.
+    pub(crate) fn advance(&mut self, until: SimTime, level: Level) {
+        let span = until.0 - self.upto.0;
+        if span == 0 {
+            return;
+        }
+        level.add_to(&mut self.total, span);
+        if level.busy || self.windows.is_some() {
+            let mut from = self.upto.0;
+            while from < until.0 {
+                let window = from / WINDOW.0;
+                let to = until.0.min((window + 1) * WINDOW.0);
+                self.add_window(usize::try_from(window).expect("2 million windows at most"), to - from, level);
+                from = to;
+            }
+        }
+        self.upto = until;
+    }
+
+    fn add_window(&mut self, window: usize, span: u64, level: Level) {
+        if level.busy {
+            if self.busy.len() <= window {
+                self.busy.resize(window + 1, 0);
+            }
+            self.busy[window] += span;
+        }
+        if let Some(windows) = &mut self.windows {
+            if windows.len() <= window {
+                windows.resize(window + 1, Integrals::default());
+            }
+            level.add_to(&mut windows[window], span);
+        }
+    }
+}
+
+impl Level {
+    fn add_to(self, sum: &mut Integrals, span: u64) {
+        let wide = u128::from(span);
+        sum.busy += if self.busy { span } else { 0 };
+        sum.running += u128::from(self.running) * wide;
+        sum.used_blocks += u128::from(self.used_blocks) * wide;
+        sum.pending_tokens += u128::from(self.pending_tokens) * wide;
+    }
+}
+
+/// The time mean of the coefficient of variation of pending prefill tokens over instances, over the time when any are
+/// pending.
+#[derive(Clone, Debug)]
+pub(crate) struct LoadSpread {
+    instances: u64,
+    sum: u128,
+    squares: u128,
+    since: SimTime,
+    weighted: f64,
+    time: u64,
+}
+
+impl LoadSpread {
+    pub(crate) fn new(instances: usize) -> Self {
+        Self { instances: instances as u64, sum: 0, squares: 0, since: SimTime::ZERO, weighted: 0.0, time: 0 }
+    }
+
+    /// One instance's pending tokens change at `now`.
+    pub(crate) fn change(&mut self, now: SimTime, before: u64, after: u64) {
+        if before == after {
+            return;
+        }
+        self.settle(now);
+        let square = |x: u64| u128::from(x) * u128::from(x);
+        self.sum = self.sum + u128::from(after) - u128::from(before);
+        self.squares = self.squares + square(after) - square(before);
+    }
+
+    fn settle(&mut self, now: SimTime) {
+        let span = now.0 - self.since.0;
+        if span > 0 && self.sum > 0 {
+            // variance / mean^2 = n * sum of squares / (sum)^2 - 1, the difference taken in integers.
+            let n = u128::from(self.instances);
+            let excess = (n * self.squares).saturating_sub(self.sum * self.sum);
+            let cv = libm::sqrt(excess as f64) / self.sum as f64;
+            self.weighted += cv * span as f64;
+            self.time += span;
+        }
+        self.since = now;
+    }
+
+    /// The mean up to `now`; zero when nothing was ever pending.
+    pub(crate) fn mean(&mut self, now: SimTime) -> f64 {
+        self.settle(now);
+        if self.time == 0 { 0.0 } else { self.weighted / self.time as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_add_up() {
+        let mut meter = Meter::new(true);
+        let level = Level { busy: true, running: 2, used_blocks: 5, pending_tokens: 7 };
+        meter.advance(SimTime(WINDOW.0 / 2), Level::default());
+        meter.advance(SimTime(WINDOW.0 * 5 / 2), level);
+        assert_eq!(meter.busy, [WINDOW.0 / 2, WINDOW.0, WINDOW.0 / 2]);
+        assert_eq!(meter.total.busy, 2 * WINDOW.0);
+        assert_eq!(meter.total.pending_tokens, 14 * u128::from(WINDOW.0));
+        let windows = meter.windows.expect("a series was asked for");
+        assert_eq!(windows.iter().map(|w| w.running).sum::<u128>(), meter.total.running);
+    }
+
+    #[test]
+    fn spread_of_one_loaded_instance_in_four() {
+        let mut spread = LoadSpread::new(4);
+        spread.change(SimTime(10), 0, 100);
+        spread.change(SimTime(20), 100, 0);
+        // One of n loaded: cv = sqrt(n - 1).
+        assert!((spread.mean(SimTime(50)) - 3f64.sqrt()).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,144 @@
+//! Runs of decode-only steps over an unchanged batch, in closed form.
+
+use trimtab_core::SimTime;
+
+use crate::cost::{Line, StepCost};
+
+/// Consecutive decode steps that are in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) start: SimTime,
+    /// When the last of `steps` ends.
+    pub(crate) end: SimTime,
+    pub(crate) steps: u64,
+    /// Sequences of the batch.
+    pub(crate) seqs: u32,
+    /// Context read by the first step; each step adds `seqs`.
+    pub(crate) context: u64,
+    /// Steps whose blocks have been allocated.
+    pub(crate) allocated: u64,
+    /// Whether the gaps of its tokens were counted when it was planned, because decodes had stood still.
+    pub(crate) stalled: bool,
+}
+
+impl Run {
+    pub(crate) fn new(cost: &dyn StepCost, start: SimTime, seqs: u32, context: u64, steps: u64) -> Self {
+        let mut run = Self { start, end: start, steps, seqs, context, allocated: 0, stalled: false };
+        run.end = start + SimTime(run.time_of(cost, steps));
+        run
+    }
+
+    /// The pieces of the first `steps` steps: how long the pieces before took, the progression and how many of its
+    /// steps count.
+    fn pieces<'a>(&self, cost: &'a dyn StepCost, steps: u64) -> impl Iterator<Item = (u64, Line, u64)> + 'a {
+        let (seqs, mut context, mut left, mut before) = (self.seqs, self.context, steps, 0);
+        std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let line = cost.line(seqs, context);
+            let count = line.steps.min(left);
+            let piece = (before, line, count);
+            before += total(&line, count);
+            context += u64::from(seqs) * count;
+            left -= count;
+            Some(piece)
+        })
+    }
+
+    /// How long the first `steps` steps take.
+    pub(crate) fn time_of(&self, cost: &dyn StepCost, steps: u64) -> u64 {
+        self.pieces(cost, steps).last().map_or(0, |(before, line, count)| before + total(&line, count))
+    }
+
+    /// Calls `each` with the start offset of every step in `steps`, which must ascend.
+    pub(crate) fn starts(&self, cost: &dyn StepCost, steps: impl Iterator<Item = u64>, mut each: impl FnMut(u64)) {
+        let mut wanted = steps.peekable();
+        let mut first = 0;
+        for (before, line, count) in self.pieces(cost, self.steps) {
+            while let Some(step) = wanted.next_if(|&step| step < first + count) {
+                each(before + total(&line, step - first));
+            }
+            first += count;
+            if wanted.peek().is_none() {
+                break;
+            }
+        }
+    }
+
+    /// The first step boundary at or after `time`: how many steps it ends, and when it is.
+    pub(crate) fn boundary(&self, cost: &dyn StepCost, time: SimTime) -> (u64, SimTime) {
+        let span = time.saturating_since(self.start).0;
+        let mut first = 0;
+        for (before, line, count) in self.pieces(cost, self.steps) {
+            if before + total(&line, count) >= span {
+                let within = line.steps_within(span.saturating_sub(before), count);
+                let exact = before + total(&line, within) >= span;
+                let steps = if exact { within } else { within + 1 };
+                return (first + steps, self.start + SimTime(before + total(&line, steps)));
+            }
+            first += count;
+        }
+        (self.steps, self.end)
+    }
+
+    /// How many steps began before `time`.
+    pub(crate) fn started(&self, cost: &dyn StepCost, time: SimTime) -> u64 {
+        if time >= self.end { self.steps } else { self.boundary(cost, time).0 }
+    }
+
+    /// The durations of all steps as progressions: first, increment, count.
+    pub(crate) fn lines<'a>(&self, cost: &'a dyn StepCost) -> impl Iterator<Item = (Line, u64)> + 'a {
+        self.pieces(cost, self.steps).map(|(_, line, count)| (line, count))
+    }
+}
+
+fn total(line: &Line, steps: u64) -> u64 {
+    u64::try_from(line.total(steps)).expect("the simulated clock ran past its range of 213 days")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::{Linear, StepShape};
+    use proptest::prelude::*;
+
+    /// Not linear in the context, so it answers one step at a time.
+    struct Curved;
+
+    impl StepCost for Curved {
+        fn step(&self, shape: &StepShape) -> u64 {
+            1 + shape.decode_context * shape.decode_context / 7
+        }
+    }
+
+    fn check(cost: &dyn StepCost, seqs: u32, context: u64, steps: u64, look: u64) {
+        let run = Run::new(cost, SimTime(1000), seqs, context, steps);
+        let mut ends = vec![];
+        let mut now = 1000;
+        for step in 0..steps {
+            now += cost.step(&StepShape::decode(seqs, context + u64::from(seqs) * step));
+            ends.push(now);
+        }
+        assert_eq!(run.end, SimTime(now));
+        let time = 1000 + look % (now - 999);
+        let at = ends.iter().position(|&end| end >= time).expect("the look is before the end");
+        let expected = if time == 1000 { (0, SimTime(1000)) } else { (at as u64 + 1, SimTime(ends[at])) };
+        assert_eq!(run.boundary(cost, SimTime(time)), expected);
+        let mut starts = vec![];
+        run.starts(cost, 0..steps, |offset| starts.push(1000 + offset));
+        assert_eq!(starts, [&[1000], &ends[..ends.len() - 1]].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn closed_form_equals_single_steps(
+            (step, per_context) in (0u64..1000, 0u64..50),
+            (seqs, context, steps, look) in (1u32..20, 0u64..500, 1u64..80, any::<u64>()),
+        ) {
+            let linear = Linear { step, per_context, ..Linear::default() };
+            check(&linear, seqs, context, steps, look);
+            check(&Curved, seqs, context, steps, look);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A request while it lives in the cluster.
+
+use trimtab_core::{PrefixForest, PrefixId, Prompt, Request, SimTime};
+
+use crate::cache::Chain;
+use crate::config::InstanceConfig;
+
+/// A live request and how far its instance has got with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seq {
+    pub(crate) request: Request,
+    /// The nodes of its prompt.
+    pub(crate) path: Vec<PrefixId>,
+    /// The instance it was sent to.
+    pub(crate) instance: usize,
+    /// Tokens generated so far. While it decodes, the instance counts instead (see `Decode`).
+    pub(crate) generated: u32,
+    /// Tokens to be hit or computed before the next token comes out: the prompt and, after a preemption, what had been
+    /// generated.
+    pub(crate) target: u32,
+    /// Of these, hit or computed.
+    pub(crate) done: u32,
+    /// KV blocks held, shared ones included.
+    pub(crate) held: u32,
+    /// Of these, the leading ones that are shared through the cache.
+    pub(crate) shared: u32,
+    /// What it adds to its instance's pending prefill tokens.
+    pub(crate) pending: u32,
+    /// When its last token came out; meaningful once there is one.
+    pub(crate) last_token: SimTime,
+    /// Tokens hit and computed over all admissions, for the conservation of work.
+    pub(crate) processed: u64,
+    /// Tokens that had to be processed again.
+    pub(crate) recomputed: u64,
+    /// How the router booked it: tokens believed uncached at its dispatch.
+    pub(crate) booked_miss: u32,
+}
+
+impl Seq {
+    pub(crate) fn new(request: Request, forest: &PrefixForest, mut path: Vec<PrefixId>) -> Self {
+        forest.path(request.prompt, &mut path);
+        Self {
+            request,
+            path,
+            instance: 0,
+            generated: 0,
+            target: request.prompt.tokens,
+            done: 0,
+            held: 0,
+            shared: 0,
+            pending: 0,
+            last_token: SimTime::ZERO,
+            processed: 0,
+            recomputed: 0,
+            booked_miss: 0,
+        }
+    }
+
+    /// The prompt's blocks with identity on an instance.
+    pub(crate) fn chain<'a>(&'a self, forest: &'a PrefixForest, config: &InstanceConfig) -> Chain<'a> {
+        let Prompt { tokens, .. } = self.request.prompt;
+        if !config.cache.enabled || self.path.is_empty() {
+            return Chain { forest, path: &[], full: 0, tail: 0 };
+        }
+        let partial = config.cache.partial_tail && tokens % config.block_tokens != 0;
+        Chain { forest, path: &self.path, full: tokens / config.block_tokens, tail: if partial { tokens } else { 0 } }
+    }
+
+    /// How many leading blocks may be hit: at least one token is always computed.
+    pub(crate) fn hit_limit(&self, chain: &Chain<'_>, block: u32) -> u32 {
+        let full = chain.full.min(self.target.saturating_sub(1) / block);
+        if full == chain.full { chain.blocks() } else { full }
+    }
+
+    /// The tokens that `blocks` hit blocks of a chain stand for.
+    pub(crate) fn hit_tokens(&self, chain: &Chain<'_>, blocks: u32, block: u32) -> u32 {
+        if blocks > chain.full { self.request.prompt.tokens.min(self.target - 1) } else { blocks * block }
+    }
+
+    /// Back to the start after a preemption or a move.
+    pub(crate) fn reset(&mut self) {
+        self.target = self.request.prompt.tokens + self.generated;
+        self.done = 0;
+        self.held = 0;
+        self.shared = 0;
+    }
+}
+
+/// Live requests by slot, slots reused.
+#[derive(Debug, Default)]
+pub(crate) struct Seqs {
+    list: Vec<Seq>,
+    spare: Vec<u32>,
+    live: usize,
+}
+
+impl Seqs {
+    /// Takes a request in, reusing the memory of an ended one.
+    pub(crate) fn insert(&mut self, request: Request, forest: &PrefixForest) -> u32 {
+        self.live += 1;
+        if let Some(slot) = self.spare.pop() {
+            let path = std::mem::take(&mut self.list[slot as usize].path);
+            self.list[slot as usize] = Seq::new(request, forest, path);
+            slot
+        } else {
+            self.list.push(Seq::new(request, forest, Vec::new()));
+            u32::try_from(self.list.len() - 1).expect("fewer than 2^32 requests at a time")
+        }
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) {
+        self.live -= 1;
+        self.spare.push(slot);
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+}
+
+impl std::ops::Index<u32> for Seqs {
+    type Output = Seq;
+    fn index(&self, slot: u32) -> &Seq {
+        &self.list[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Seqs {
+    fn index_mut(&mut self, slot: u32) -> &mut Seq {
+        &mut self.list[slot as usize]
+    }
+}
