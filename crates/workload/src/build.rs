@@ -1,0 +1,496 @@
+//! From rows to a trace: the policies that are the same for every format.
+
+use rustc_hash::FxHashMap;
+use trimtab_core::{PrefixId, Prompt, Request, SessionId, SimTime, TenantId};
+
+use crate::error::{Fault, Issue, Kind, Parsed};
+use crate::intern::{Interner, compress};
+use crate::read::{ReadOptions, ZeroOutput};
+use crate::trace::{Note, NoteKind, Trace};
+
+/// A clock may go back this far behind its first row: what the range of [`SimTime`] leaves beyond the latest arrival.
+const HEADROOM_PS: u64 = u64::MAX - SimTime::LATEST_ARRIVAL.0;
+/// At most this many different unknown keys are listed.
+const MAX_KEYS: usize = 20;
+/// Block sizes that a wrong one is compared with.
+const USUAL_BLOCKS: [u64; 7] = [16, 32, 64, 128, 256, 512, 1024];
+/// Rates and spans that are probably a wrong unit.
+const SUSPICIOUS_RPS: f64 = 1000.0;
+const SUSPICIOUS_SPAN: SimTime = SimTime(10 * trimtab_core::PS_PER_S);
+
+/// One request as a format reads it. Reused from row to row.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    /// On the file's own clock, in picoseconds.
+    pub(crate) time: Option<u128>,
+    pub(crate) input: u64,
+    pub(crate) output: u64,
+    /// Block ids, first block first.
+    pub(crate) ids: Vec<u64>,
+    /// 0 for ids that mean the same in every session.
+    pub(crate) scope: u32,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) model: u16,
+    pub(crate) priority: i16,
+    /// Pause after the end of the previous turn.
+    pub(crate) delay: Option<SimTime>,
+    /// Where the fields stand in the line, for messages.
+    pub(crate) at: Places,
+}
+
+/// Byte offsets within the line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Places {
+    pub(crate) time: usize,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    pub(crate) ids: usize,
+}
+
+/// What a format calls its fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    pub(crate) time: &'static str,
+    pub(crate) input: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) ids: &'static str,
+}
+
+impl Row {
+    pub(crate) fn clear(&mut self) {
+        let mut ids = std::mem::take(&mut self.ids);
+        ids.clear();
+        *self = Self { ids, ..Self::default() };
+    }
+}
+
+/// Collects rows into a trace.
+pub(crate) struct Builder<'o> {
+    pub(crate) options: &'o ReadOptions,
+    pub(crate) interner: Interner,
+    /// Tokens of one block of the file.
+    pub(crate) block: u32,
+    pub(crate) rows: u64,
+    pub(crate) dropped: u64,
+    names: Names,
+    clock: Clock,
+    requests: Vec<Request>,
+    delays: Vec<Option<SimTime>>,
+    sessions: Vec<SessionState>,
+    session_names: FxHashMap<Box<[u8]>, SessionId>,
+    tenants: Numbering,
+    models: Numbering,
+    notes: Vec<Note>,
+    keys: Vec<UnknownKey>,
+    line: u64,
+    disordered: u64,
+    first_disorder: u64,
+}
+
+/// How the file's clock maps to ours.
+struct Clock {
+    /// Whether the first row is time 0 wherever it lies.
+    absolute: bool,
+    /// The time of the file that is 0.
+    origin: Option<u128>,
+    /// Added to all arrivals until the end, so that rows before the first stay positive.
+    bias: u64,
+    /// Whether rows have times; fixed by the first row.
+    timed: Option<bool>,
+    last: u64,
+}
+
+#[derive(Clone, Copy)]
+struct SessionState {
+    turns: u32,
+    last_arrival: u64,
+}
+
+struct UnknownKey {
+    key: Box<[u8]>,
+    count: u64,
+    first_line: u64,
+}
+
+/// Names numbered in order of appearance.
+#[derive(Debug, Default)]
+struct Numbering(Vec<String>);
+
+impl Numbering {
+    fn number(&mut self, name: &[u8], what: &'static str) -> Parsed<u16> {
+        let text = String::from_utf8_lossy(name);
+        let known = self.0.iter().position(|n| *n == text);
+        let number = u16::try_from(known.unwrap_or(self.0.len()))
+            .map_err(|_| Fault::new(0, Kind::OutOfRange, name, "at most 65 536 different names").field(what))?;
+        if known.is_none() {
+            self.0.push(text.into_owned());
+        }
+        Ok(number)
+    }
+}
+
+impl<'o> Builder<'o> {
+    pub(crate) fn new(options: &'o ReadOptions, names: Names, block: u32, absolute: bool) -> Self {
+        Self {
+            options,
+            interner: Interner::default(),
+            block: options.block_tokens.unwrap_or(block),
+            rows: 0,
+            dropped: 0,
+            names,
+            clock: Clock { absolute, origin: None, bias: 0, timed: None, last: 0 },
+            requests: Vec::new(),
+            delays: Vec::new(),
+            sessions: Vec::new(),
+            session_names: FxHashMap::default(),
+            tenants: Numbering::default(),
+            models: Numbering::default(),
+            notes: Vec::new(),
+            keys: Vec::new(),
+            line: 0,
+            disordered: 0,
+            first_disorder: 0,
+        }
+    }
+
+    pub(crate) fn start_line(&mut self, line: u64) {
+        self.line = line;
+    }
+
+    /// Whether the limit on requests is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.options.limit.is_some_and(|limit| self.requests.len() as u64 >= limit)
+    }
+
+    /// Adds one request.
+    pub(crate) fn push(&mut self, row: &Row) -> Parsed<()> {
+        self.rows += 1;
+        if self.is_full() {
+            return Ok(());
+        }
+        let names = self.names;
+        if row.input == 0 {
+            return Err(Fault::new(row.at.input, Kind::ZeroInput, b"0", "at least one token").field(names.input));
+        }
+        let input = u32::try_from(row.input).map_err(|_| too_large(row.at.input, row.input, names.input))?;
+        let mut output = u32::try_from(row.output).map_err(|_| too_large(row.at.output, row.output, names.output))?;
+        if output == 0 {
+            match self.options.zero_output {
+                ZeroOutput::Drop => {
+                    self.note(NoteKind::Filtered, "request without output (`--zero-output one` keeps its prefill)");
+                    return Ok(());
+                }
+                ZeroOutput::One => output = 1,
+            }
+        }
+        let Some(arrival) = self.arrival(row)? else { return Ok(()) };
+        let tokens = input.min(self.options.max_input_tokens.unwrap_or(u32::MAX));
+        if tokens < input {
+            self.note(NoteKind::Filtered, "end of a prompt, by `--max-input-tokens`");
+        }
+        let leaf = self.prompt(row, input, tokens)?;
+        let id = u32::try_from(self.requests.len()).map_err(|_| {
+            Fault::new(0, Kind::OutOfRange, b"", "at most 2^32 requests").hint("read less with `--limit`")
+        })?;
+        let mut request = Request::new(id, SimTime(arrival), Prompt { leaf: Some(leaf), tokens }, output);
+        (request.tenant, request.model, request.priority) =
+            (row.tenant.unwrap_or(TenantId(0)), row.model, row.priority);
+        if let Some(session) = row.session {
+            let state = &mut self.sessions[session.index()];
+            (request.session, request.turn) = (Some(session), state.turns);
+            *state = SessionState { turns: state.turns + 1, last_arrival: arrival };
+        }
+        if row.delay.is_some() || !self.delays.is_empty() {
+            self.delays.resize(self.requests.len(), None);
+            self.delays.push(row.delay);
+        }
+        if arrival < self.clock.last {
+            self.disordered += 1;
+            if self.first_disorder == 0 {
+                self.first_disorder = self.line;
+            }
+            if self.options.strict_order {
+                return Err(Fault::new(row.at.time, Kind::OutOfOrder, b"an earlier time", "times that never decrease")
+                    .field(names.time)
+                    .hint("without `--strict-order` the rows are sorted"));
+            }
+        }
+        self.clock.last = arrival;
+        self.requests.push(request);
+        Ok(())
+    }
+
+    /// The biased arrival, or `None` outside the window.
+    fn arrival(&mut self, row: &Row) -> Parsed<Option<u64>> {
+        let names = self.names;
+        let clock = &mut self.clock;
+        let Some(time) = row.time else {
+            if let Some(session) = row.session {
+                let state = self.sessions[session.index()];
+                if state.turns > 0 {
+                    let pause = row.delay.unwrap_or_default();
+                    return Ok(Some(state.last_arrival.saturating_add(pause.0)));
+                }
+            }
+            if *clock.timed.get_or_insert(false) {
+                return Err(Fault::new(row.at.time, Kind::Missing, b"", "a time, as in other rows").field(names.time));
+            }
+            return Ok(Some(0));
+        };
+        if !*clock.timed.get_or_insert(true) {
+            return Err(
+                Fault::new(row.at.time, Kind::BadSession, b"a time", "no time, as in the first row").field(names.time)
+            );
+        }
+        let latest = u128::from(SimTime::LATEST_ARRIVAL.0);
+        let bias = &mut clock.bias;
+        let origin = *clock.origin.get_or_insert_with(|| {
+            let rebase = clock.absolute || time > latest;
+            *bias = if rebase { HEADROOM_PS } else { 0 };
+            if rebase { time } else { 0 }
+        });
+        let (from, length) = self.options.window;
+        let from = u128::from(from.0);
+        let bias = u128::from(clock.bias);
+        // The position in the window, plus the bias.
+        let Some(position) = (time + bias).checked_sub(origin) else {
+            return Err(Fault::new(
+                row.at.time,
+                Kind::OutOfRange,
+                b"a time 13 days before the first row",
+                "a later time",
+            )
+            .field(names.time));
+        };
+        if from > 0 && position < bias + from || length.is_some_and(|l| position >= bias + from + u128::from(l.0)) {
+            self.note(NoteKind::Filtered, "request outside the window");
+            return Ok(None);
+        }
+        let position = position - from;
+        let scaled = match self.options.speedup {
+            Some(speedup) if position >= bias => speedup.divide(position - bias).map(|t| t + bias),
+            Some(speedup) => speedup.divide(bias - position).map(|t| bias.saturating_sub(t)),
+            None => Some(position),
+        };
+        match scaled {
+            Some(t) if t - bias.min(t) <= latest => Ok(Some(u64::try_from(t).expect("200 days and the bias fit"))),
+            _ => Err(Fault::new(row.at.time, Kind::OutOfRange, b"more than 200 days", "an arrival within 200 days")
+                .field(names.time)
+                .hint("choose a window with `--start` and `--duration`, or compress time with `--speedup`")),
+        }
+    }
+
+    /// The leaf of the prompt's first `tokens` tokens.
+    fn prompt(&mut self, row: &Row, input: u32, tokens: u32) -> Parsed<PrefixId> {
+        let block = self.block;
+        let (count, needed) = (row.ids.len() as u64, u64::from(input.div_ceil(block)));
+        if count > needed {
+            let fitting = USUAL_BLOCKS.iter().find(|&&b| u64::from(input).div_ceil(b) == count);
+            let issue = Fault::new(row.at.ids, Kind::BadBlocks, format!("{count} ids").as_bytes(), {
+                format!("{needed} ids for {input} tokens in blocks of {block}")
+            })
+            .field(self.names.ids);
+            return Err(match fitting {
+                Some(b) => issue.hint(format!("`--trace-block {b}` would fit")),
+                None => issue,
+            });
+        }
+        if count == 0 {
+            self.note(NoteKind::Warning, "no block ids, so prefix caching finds nothing in this request");
+        } else if count == u64::from(input / block) && count < needed {
+            self.note(NoteKind::Info, "no id for the last partial block, which is then never shared");
+        } else if count < needed {
+            self.note(NoteKind::Warning, "fewer block ids than blocks; the rest of the prompt is never shared");
+        }
+        let mut node = None;
+        let mut end = 0;
+        for (index, &id) in row.ids.iter().enumerate() {
+            if end >= tokens {
+                break;
+            }
+            end = end.saturating_add(block);
+            let before = self.interner.rechained;
+            node = Some(self.interner.child(node, row.scope, id, end).map_err(|_| too_many_nodes())?);
+            if self.interner.rechained != before && row.ids[..index].contains(&id) {
+                return Err(Fault::new(row.at.ids, Kind::BadBlocks, id.to_string().as_bytes(), {
+                    "ids that do not repeat within a prompt, since each names all blocks before it too"
+                })
+                .field(self.names.ids));
+            }
+        }
+        match node {
+            Some(node) if end >= tokens => Ok(node),
+            _ => self.interner.forest.add(node, tokens).map_err(|_| too_many_nodes()),
+        }
+    }
+
+    /// The session of this name.
+    pub(crate) fn session(&mut self, name: &[u8]) -> SessionId {
+        if let Some(&id) = self.session_names.get(name) {
+            return id;
+        }
+        let id = SessionId(u32::try_from(self.sessions.len()).expect("fewer sessions than rows"));
+        self.sessions.push(SessionState { turns: 0, last_arrival: 0 });
+        self.session_names.insert(name.into(), id);
+        id
+    }
+
+    /// The tenant of this name.
+    #[expect(dead_code, reason = "the formats that name tenants follow")]
+    pub(crate) fn tenant(&mut self, name: &[u8]) -> Parsed<TenantId> {
+        self.tenants.number(name, "tenant").map(TenantId)
+    }
+
+    /// The number of a model.
+    #[expect(dead_code, reason = "the formats that name models follow")]
+    pub(crate) fn model(&mut self, name: &[u8]) -> Parsed<u16> {
+        self.models.number(name, "model")
+    }
+
+    /// Counts a key that the format does not know.
+    pub(crate) fn unknown_key(&mut self, key: &[u8]) {
+        if let Some(known) = self.keys.iter_mut().find(|k| *k.key == *key) {
+            known.count += 1;
+        } else if self.keys.len() < MAX_KEYS {
+            self.keys.push(UnknownKey { key: key.into(), count: 1, first_line: self.line });
+        }
+    }
+
+    /// Counts a remark.
+    pub(crate) fn note(&mut self, kind: NoteKind, text: &'static str) {
+        self.note_at(kind, self.line, text);
+    }
+
+    /// Counts a dropped row.
+    pub(crate) fn drop_row(&mut self, issue: &Issue) {
+        self.dropped += 1;
+        let kind = NoteKind::Dropped(issue.kind);
+        match self.notes.iter_mut().find(|note| note.kind == kind) {
+            Some(note) => note.count += 1,
+            None => self.notes.push(Note {
+                kind,
+                count: 1,
+                first_line: self.line,
+                text: format!("row with {}: {issue}", issue.kind.name()),
+            }),
+        }
+    }
+
+    fn note_at(&mut self, kind: NoteKind, line: u64, text: &str) {
+        match self.notes.iter_mut().find(|note| note.kind == kind && note.text == text) {
+            Some(note) => note.count += 1,
+            None => self.notes.push(Note { kind, count: 1, first_line: line, text: text.to_owned() }),
+        }
+    }
+
+    fn note_file(&mut self, kind: NoteKind, text: String) {
+        self.notes.push(Note { kind, count: 1, first_line: 0, text });
+    }
+
+    /// The notes so far, when there is no trace.
+    pub(crate) fn into_notes(self) -> Vec<Note> {
+        self.notes
+    }
+
+    /// How many requests there are.
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// All rows are in.
+    pub(crate) fn finish(mut self, format: &'static str) -> Trace {
+        let timed = self.clock.timed.unwrap_or(false);
+        self.sort();
+        let shift = match (self.clock.bias, self.requests.first()) {
+            // Time 0 is the earliest row, or the start of the window.
+            (1.., Some(first)) if self.options.window.0 == SimTime::ZERO => first.arrival.0,
+            (bias, _) => bias,
+        };
+        for (index, request) in self.requests.iter_mut().enumerate() {
+            request.id.0 = u32::try_from(index).expect("checked when it was added");
+            request.arrival.0 = request.arrival.0.saturating_sub(shift);
+        }
+        let forest = compress(&self.interner.forest, &mut self.requests);
+        self.closing_notes(timed);
+        for key in std::mem::take(&mut self.keys) {
+            let text = format!("key `{}` is not used", String::from_utf8_lossy(&key.key));
+            self.notes.push(Note { kind: NoteKind::Info, count: key.count, first_line: key.first_line, text });
+        }
+        Trace {
+            format,
+            forest,
+            requests: self.requests,
+            block_tokens: self.block,
+            timed,
+            delays: self.delays,
+            tenants: self.tenants.0,
+            models: self.models.0,
+            sessions: u32::try_from(self.sessions.len()).expect("fewer sessions than rows"),
+            rows: self.rows,
+            notes: self.notes,
+        }
+    }
+
+    /// By arrival; equal times keep the order of the file.
+    fn sort(&mut self) {
+        if !self.delays.is_empty() {
+            self.delays.resize(self.requests.len(), None);
+        }
+        if self.requests.is_sorted_by_key(|r| r.arrival) {
+            return;
+        }
+        self.requests.sort_by_key(|r| r.arrival);
+        if !self.delays.is_empty() {
+            self.delays = self.requests.iter().map(|r| self.delays[r.id.index()]).collect();
+        }
+        let (count, line) = (self.disordered, self.first_disorder);
+        self.notes.push(Note {
+            kind: NoteKind::Warning,
+            count,
+            first_line: line,
+            text: "time earlier than that of the row before; rows were sorted".to_owned(),
+        });
+    }
+
+    fn closing_notes(&mut self, timed: bool) {
+        if self.interner.rechained > 0 {
+            let text = format!(
+                "{} block ids follow different blocks in different prompts; each was taken together with what precedes it",
+                self.interner.rechained
+            );
+            self.note_file(NoteKind::Warning, text);
+        }
+        if !timed {
+            let text = "the file has no arrival times; choose an arrival process".to_owned();
+            self.note_file(NoteKind::Warning, text);
+            return;
+        }
+        let count = self.requests.len();
+        let distinct = 1 + self.requests.windows(2).filter(|w| w[0].arrival != w[1].arrival).count();
+        if distinct * 2 < count {
+            let text = format!(
+                "{distinct} distinct times for {count} requests: gaps between arrivals are those of a coarse clock \
+                 (`--jitter-tick` spreads them)"
+            );
+            self.note_file(NoteKind::Warning, text);
+        }
+        let span = match (self.requests.first(), self.requests.last()) {
+            (Some(first), Some(last)) => last.arrival - first.arrival,
+            _ => return,
+        };
+        let rate = count as f64 / span.as_secs_f64();
+        if count > 100 && (span < SUSPICIOUS_SPAN || rate > SUSPICIOUS_RPS) {
+            let text = format!("{count} requests in {span}, {rate:.0} per second: is the unit of time right?");
+            self.note_file(NoteKind::Warning, text);
+        }
+    }
+}
+
+fn too_large(at: usize, value: u64, field: &'static str) -> Fault {
+    Fault::new(at, Kind::OutOfRange, value.to_string().as_bytes(), "fewer than 2^32 tokens").field(field)
+}
+
+fn too_many_nodes() -> Fault {
+    Fault::new(0, Kind::OutOfRange, b"", "at most 2^32 different blocks").hint("read less with `--limit`")
+}

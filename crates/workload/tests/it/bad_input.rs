@@ -1,0 +1,130 @@
+//! The catalogue of bad inputs: each is refused with its place, or read with a note.
+
+use trimtab_workload::{Kind, ReadError, ReadOptions};
+
+use crate::support::read_bytes;
+
+/// A good Mooncake row.
+const GOOD: &str = r#"{"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": [0, 1]}"#;
+
+/// What strict reading says of a second row after [`GOOD`]: the kind, the field, the value quoted, and the column.
+fn check(row: &str, kind: Kind, field: Option<&str>, value: &str, at: usize) {
+    let text = format!("{GOOD}\n{row}\n");
+    match read_bytes(text.as_bytes(), &ReadOptions::default()) {
+        Err(ReadError::Bad(bad)) => {
+            assert_eq!((bad.issue.kind, bad.issue.field.as_deref()), (kind, field), "{row}: {bad}");
+            assert_eq!((bad.issue.value.as_str(), bad.line), (value, 2), "{row}: {bad}");
+            assert_eq!(bad.byte, (GOOD.len() + 1 + at) as u64, "{row}: {bad}");
+            assert!(!bad.issue.expected.is_empty());
+        }
+        other => panic!("{row}: {other:?}"),
+    }
+}
+
+#[test]
+fn rows() {
+    let input = |value: &str| format!(r#"{{"timestamp": 0, "input_length": {value}, "output_length": 5}}"#);
+    let time = |value: &str| format!(r#"{{"timestamp": {value}, "input_length": 9, "output_length": 5}}"#);
+    let ids =
+        |value: &str| format!(r#"{{"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": {value}}}"#);
+    for (value, kind) in [
+        ("-5", Kind::OutOfRange),
+        ("0", Kind::ZeroInput),
+        ("null", Kind::Missing),
+        ("true", Kind::WrongType),
+        ("\"512\"", Kind::WrongType),
+        ("512.5", Kind::WrongType),
+        ("NaN", Kind::WrongType),
+        ("Infinity", Kind::WrongType),
+        ("-Infinity", Kind::WrongType),
+        ("1e308", Kind::OutOfRange),
+        ("4294967296", Kind::OutOfRange),
+        ("123456789012345678901234567890", Kind::OutOfRange),
+        ("012", Kind::Syntax),
+        ("[1]", Kind::WrongType),
+    ] {
+        let quoted = if value == "[1]" { "[" } else { value };
+        check(&input(value), kind, Some("input_length"), quoted, 33);
+    }
+    for (value, kind) in [
+        ("-1", Kind::OutOfRange),
+        ("1e40", Kind::OutOfRange),
+        ("nan", Kind::WrongType),
+        ("\"0\"", Kind::WrongType),
+        ("1.2.3", Kind::Syntax),
+    ] {
+        check(&time(value), kind, Some("timestamp"), value, 14);
+    }
+    check(&time("17280000001000"), Kind::OutOfRange, Some("timestamp"), "more than 200 days", 14);
+    check(&ids("[0, 1, 2]"), Kind::BadBlocks, Some("hash_ids"), "3 ids", 70);
+    check(&ids("[4, 4]"), Kind::BadBlocks, Some("hash_ids"), "4", 70);
+    check(&ids("7"), Kind::WrongType, Some("hash_ids"), "7", 70);
+    check(&ids("null"), Kind::Missing, Some("hash_ids"), "null", 70);
+    check(&ids("[0, 1.5]"), Kind::WrongType, Some("hash_ids"), "1.5", 74);
+    check(r#"{"timestamp": 0, "output_length": 5}"#, Kind::Missing, Some("input_length"), "", 0);
+    check(r#"{"timestamp": 0, "input_length": 5}"#, Kind::Missing, Some("output_length"), "", 0);
+    check(r#"{"input_length": 5, "output_length": 5}"#, Kind::Missing, Some("timestamp"), "", 0);
+    check(r#"{"input_length": 5, "input_length": 6}"#, Kind::Syntax, Some("input_length"), "6", 36);
+    check(r#"{"messages": [{"role": "user"}]}"#, Kind::WrongType, Some("messages"), "[", 13);
+    // Cut, spread over lines, or two in one line.
+    check(r#"{"timestamp": 0, "input_len"#, Kind::Syntax, None, "", 27);
+    check("{", Kind::Syntax, None, "", 1);
+    check(&format!("{GOOD} {GOOD}"), Kind::Syntax, None, "{", GOOD.len() + 1);
+    check("nonsense", Kind::Syntax, None, "nonsense", 0);
+    // Bytes that are no text.
+    check("{\"timestamp\": \0}", Kind::Encoding, Some("timestamp"), "\\u{0}}", 14);
+    check(&format!("{GOOD}\r{GOOD}"), Kind::Syntax, None, &format!("\\r{}…", &GOOD[..39]), GOOD.len());
+}
+
+#[test]
+fn invalid_utf8_is_refused_even_when_lenient() {
+    let mut text = format!("{GOOD}\n").into_bytes();
+    text.extend(b"{\"x\": \"\xff\"}\n");
+    for lenient in [false, true] {
+        match read_bytes(&text, &ReadOptions { lenient, ..ReadOptions::default() }) {
+            Err(ReadError::Bad(bad)) => {
+                assert_eq!((bad.issue.kind, bad.byte), (Kind::Encoding, GOOD.len() as u64 + 1 + 7), "{bad}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn files_that_are_no_traces() {
+    for (text, word) in [
+        (&b"<!DOCTYPE html><html>"[..], "raw URL"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "LFS"),
+        (b"{\"error\": \"not found\"}", "server"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"PK\x03\x04", "zip"),
+        (b"[{\"timestamp\": 0}]", "JSON array"),
+        (b"\xff\xfe{\0", "UTF-16"),
+        (b"hello world", "--format"),
+    ] {
+        let error = read_bytes(text, &ReadOptions::default()).expect_err("not a trace").to_string();
+        assert!(error.contains(word) && error.contains("hint: ") && error.contains("byte 0"), "{error}");
+    }
+    for text in [&b""[..], b"\n \n"] {
+        let error = read_bytes(text, &ReadOptions { format: Some("mooncake".into()), ..ReadOptions::default() });
+        assert!(matches!(error, Err(ReadError::Empty { .. })), "{error:?}");
+    }
+}
+
+#[test]
+fn lenient_counts_and_refuses_above_a_share() {
+    let rows = |good: usize, bad: usize| {
+        let bad_row = GOOD.replace("600", "-600");
+        format!("{}{}", format!("{GOOD}\n").repeat(good), format!("{bad_row}\n").repeat(bad))
+    };
+    let options = ReadOptions { lenient: true, ..ReadOptions::default() };
+    let trace = read_bytes(rows(198, 2).as_bytes(), &options).expect("1 % is accepted");
+    assert_eq!((trace.requests.len(), trace.rows), (198, 200));
+    let note = trace.notes.iter().map(ToString::to_string).find(|n| n.starts_with("dropped")).expect("a tally");
+    assert!(note.contains("2 times, first in line 199") && note.contains("`-600`"), "{note}");
+    let error = read_bytes(rows(198, 3).as_bytes(), &options).expect_err("more than 1 %").to_string();
+    assert!(error.contains("3 of 201 rows") && error.contains("hint: "), "{error}");
+    let quoted = GOOD.replace("600", "\"600\"");
+    let trace = read_bytes(quoted.as_bytes(), &options).expect("a number in quotes");
+    assert_eq!(trace.requests[0].prompt.tokens, 600);
+}
