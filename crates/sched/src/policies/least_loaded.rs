@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::parts::{LOADS, Load};
 use crate::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, params_doc, typed};
 
 /// Least loaded in the registry.
@@ -15,28 +16,20 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     deviations: &[],
     signals: Signals { snapshots: true, ..Signals::NONE },
     hooks: false,
-    params: || {
-        params_doc::<Params>(&[(
-            "count",
-            "`engine`: tokens the engine reports as still to be computed; `router`: tokens the router dispatched and has \
-             not yet seen a first token for",
-        )])
-    },
+    params: || params_doc::<Params>(&[("load", LOADS)]),
     build: |params, _| Ok(Box::new(LeastLoaded { params: typed(params)? })),
 };
 
-#[derive(Serialize, Deserialize, Default)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Params {
-    count: Count,
+    load: Load,
 }
 
-#[derive(Serialize, Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-enum Count {
-    #[default]
-    Engine,
-    Router,
+impl Default for Params {
+    fn default() -> Self {
+        Self { load: Load::EnginePendingTokens }
+    }
 }
 
 struct LeastLoaded {
@@ -45,9 +38,6 @@ struct LeastLoaded {
 
 impl Scheduler for LeastLoaded {
     fn route(&mut self, _: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
-        Decision::Route(match self.params.count {
-            Count::Engine => view.argmin(|i| view.snapshot(i).pending_prefill_tokens),
-            Count::Router => view.argmin(|i| view.counters().pending_prefill_tokens[i.index()]),
-        })
+        Decision::Route(self.params.load.least(view))
     }
 }

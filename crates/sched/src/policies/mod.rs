@@ -14,5 +14,15 @@ macro_rules! schedulers {
 schedulers! {
     round_robin,
     random,
+    power_of_d,
+    join_shortest_queue,
     least_loaded,
+    sticky_session,
+    consistent_hash,
+    chwbl,
+    prefix_hash,
+    cache_affinity,
+    min_ttft,
+    mooncake,
+    oracle_min_ttft,
 }
