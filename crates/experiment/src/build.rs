@@ -1,0 +1,189 @@
+//! From a scenario to a cluster that can run, everything checked.
+
+use std::sync::Arc;
+
+use trimtab_core::{PS_PER_US, SimTime, nearest_name};
+use trimtab_engine::cost::{Analytic, Fixed, Linear, Polynomial, StepCost};
+use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Stepping};
+use trimtab_sched::{Registry, SchedulerDef};
+
+use crate::catalog::{self, CatalogError};
+use crate::scenario::{Cluster, Cost, Generated, Mixing, Order, Scenario, Visible};
+
+/// Why a scenario cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// A value that cannot be.
+    #[error("{field}: {detail}")]
+    Invalid {
+        /// The dotted path of the value.
+        field: &'static str,
+        /// What is wrong with it, and what would be right.
+        detail: String,
+    },
+    /// The model or hardware is unknown, broken or too small.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// No scheduler has this name.
+    #[error("unknown scheduler `{name}`{}; `trimtab list schedulers` shows all",
+        nearest.as_ref().map_or(String::new(), |n| format!(", did you mean `{n}`?")))]
+    Scheduler {
+        /// What was asked for.
+        name: String,
+        /// The closest known name.
+        nearest: Option<String>,
+    },
+    /// The scheduler refuses its parameters.
+    #[error("scheduler `{name}`: {detail}")]
+    Params {
+        /// The scheduler.
+        name: String,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+fn invalid(field: &'static str, detail: impl Into<String>) -> ScenarioError {
+    ScenarioError::Invalid { field, detail: detail.into() }
+}
+
+impl Scenario {
+    /// The scenario with every derived value filled in, so that it can be printed in full.
+    pub fn resolved(&self) -> Result<Self, ScenarioError> {
+        let mut resolved = self.clone();
+        resolved.cluster.kv_tokens = Some(self.cluster.kv_blocks()? * u64::from(self.cluster.block_tokens));
+        Ok(resolved)
+    }
+
+    /// The cluster of this scenario.
+    pub fn cluster_config(&self, stepping: Stepping, series: bool) -> Result<ClusterConfig, ScenarioError> {
+        let instance = self.cluster.instance()?;
+        let slo = |field, value: Option<f64>| match value {
+            None => Ok(None),
+            Some(s) if s > 0.0 => SimTime::from_secs_f64(s).map(Some).ok_or_else(|| invalid(field, "out of range")),
+            Some(s) => Err(invalid(field, format!("`{s}` is not a positive number of seconds"))),
+        };
+        slo("slo.tpot_s", self.slo.tpot_s)?;
+        slo("slo.e2e_s", self.slo.e2e_s)?;
+        Ok(ClusterConfig {
+            instances: vec![instance; self.cluster.instances as usize],
+            seed: self.seed,
+            stepping,
+            slo_ttft: slo("slo.ttft_s", self.slo.ttft_s)?,
+            series,
+        })
+    }
+
+    /// The scheduler of this scenario.
+    pub fn scheduler_def(&self, registry: &Registry) -> Result<SchedulerDef, ScenarioError> {
+        registry.get(&self.scheduler.kind).copied().ok_or_else(|| ScenarioError::Scheduler {
+            name: self.scheduler.kind.clone(),
+            nearest: nearest_name(&self.scheduler.kind, registry.all().iter().map(|def| def.name)).map(Into::into),
+        })
+    }
+}
+
+impl Cluster {
+    fn check(&self) -> Result<(), ScenarioError> {
+        let positive = [
+            ("cluster.instances", self.instances),
+            ("cluster.tp", self.tp),
+            ("cluster.block_tokens", self.block_tokens),
+            ("cluster.max_batched_tokens", self.max_batched_tokens),
+            ("cluster.max_seqs", self.max_seqs),
+        ];
+        for (field, value) in positive {
+            if value == 0 {
+                return Err(invalid(field, "must be at least 1"));
+            }
+        }
+        if self.max_batched_tokens < self.max_seqs {
+            let detail = format!(
+                "{} is less than cluster.max_seqs = {}: a step decodes one token for each running sequence",
+                self.max_batched_tokens, self.max_seqs
+            );
+            return Err(invalid("cluster.max_batched_tokens", detail));
+        }
+        if !(0.0..1.0).contains(&self.watermark) {
+            return Err(invalid("cluster.watermark", format!("`{}` is not a share from 0 to below 1", self.watermark)));
+        }
+        if self.eviction != "lru" {
+            let detail = format!("unknown policy `{}`; known: lru", self.eviction);
+            return Err(invalid("cluster.eviction", detail));
+        }
+        Ok(())
+    }
+
+    /// KV blocks of an instance: as told, or as model and hardware leave room for.
+    pub fn kv_blocks(&self) -> Result<u64, ScenarioError> {
+        self.check()?;
+        match self.kv_tokens {
+            Some(tokens) if tokens >= u64::from(self.block_tokens) => Ok(tokens / u64::from(self.block_tokens)),
+            Some(tokens) => {
+                let detail = format!("{tokens} tokens do not hold one block of {} tokens", self.block_tokens);
+                Err(invalid("cluster.kv_tokens", detail))
+            }
+            None => Ok(catalog::resolve(&self.model, &self.hardware, self.tp, catalog::Overrides::default())?
+                .kv_blocks(self.block_tokens, self.max_batched_tokens, self.memory_share)
+                .map_err(CatalogError::from)?),
+        }
+    }
+
+    fn instance(&self) -> Result<InstanceConfig, ScenarioError> {
+        let kv_blocks = self.kv_blocks()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count of blocks")]
+        let watermark_blocks = libm::ceil(kv_blocks as f64 * self.watermark) as u64;
+        Ok(InstanceConfig {
+            cost: self.step_cost(kv_blocks)?,
+            kv_blocks,
+            block_tokens: self.block_tokens,
+            max_batched_tokens: self.max_batched_tokens,
+            max_seqs: self.max_seqs,
+            mixing: match self.mixing {
+                Mixing::DecodeFirst => trimtab_engine::Mixing::DecodeFirst,
+                Mixing::PrefillFirst => trimtab_engine::Mixing::PrefillFirst,
+            },
+            order: match self.order {
+                Order::Fcfs => trimtab_engine::Order::Fcfs,
+                Order::LongestPrefix => trimtab_engine::Order::LongestPrefix,
+            },
+            watermark_blocks,
+            cache: CacheConfig {
+                enabled: self.cache.enabled,
+                partial_tail: self.cache.partial_tail,
+                visible: match self.cache.visible {
+                    Visible::Computed => trimtab_engine::Visible::Computed,
+                    Visible::Scheduled => trimtab_engine::Visible::Scheduled,
+                },
+                generated: match self.cache.generated {
+                    Generated::Free => trimtab_engine::Generated::Free,
+                    Generated::Keep => trimtab_engine::Generated::Keep,
+                },
+            },
+        })
+    }
+
+    fn step_cost(&self, kv_blocks: u64) -> Result<Arc<dyn StepCost>, ScenarioError> {
+        let ps = |field, us: f64| {
+            let time = SimTime::from_secs_f64(us / 1e6).filter(|t| t.0 < 3_600_000_000 * PS_PER_US);
+            time.map(|t| t.0).ok_or_else(|| invalid(field, format!("`{us}` us is not a time between 0 and an hour")))
+        };
+        Ok(match self.cost {
+            Cost::Analytic => {
+                let deployment = catalog::resolve(&self.model, &self.hardware, self.tp, catalog::Overrides::default())?;
+                Arc::new(Analytic::new(deployment, self.max_batched_tokens))
+            }
+            Cost::Linear { step_us, per_prefill_token_us, per_seq_us, per_context_us } => Arc::new(Linear {
+                step: ps("cluster.cost.step_us", step_us)?,
+                per_prefill_token: ps("cluster.cost.per_prefill_token_us", per_prefill_token_us)?,
+                per_seq: ps("cluster.cost.per_seq_us", per_seq_us)?,
+                per_context: ps("cluster.cost.per_context_us", per_context_us)?,
+            }),
+            Cost::Fixed { prefill_ms, decode_ms } => Arc::new(Fixed {
+                prefill: ps("cluster.cost.prefill_ms", prefill_ms * 1e3)?,
+                decode: ps("cluster.cost.decode_ms", decode_ms * 1e3)?,
+            }),
+            Cost::Polynomial => Arc::new(Polynomial { kv_tokens: kv_blocks * u64::from(self.block_tokens) }),
+        })
+    }
+}

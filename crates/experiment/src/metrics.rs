@@ -1,0 +1,239 @@
+//! What a run is reduced to.
+
+use serde::Serialize;
+use trimtab_core::{PS_PER_S, SimTime, Summary};
+use trimtab_engine::{InstanceTotals, Outcome, Row, RunResult, WINDOW};
+
+use crate::scenario::{Scenario, Slo};
+
+/// The statistics of one run. Times in seconds, shares from 0 to 1; absent where there is nothing to measure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metrics {
+    /// All requests, the warm-up included.
+    pub requests: u64,
+    /// Requests behind the statistics: those after the warm-up.
+    pub measured: u64,
+    /// All tokens came out (all requests).
+    pub completed: u64,
+    /// Turned away (all requests).
+    pub rejected: u64,
+    /// Lost with their instance (all requests).
+    pub failed: u64,
+    /// From time 0 to the last event.
+    pub makespan_s: f64,
+    /// Time to first token.
+    pub ttft_s: Quantiles,
+    /// Mean time per output token after the first, of requests with at least two.
+    pub tpot_s: Quantiles,
+    /// Arrival to last token.
+    pub e2e_s: Quantiles,
+    /// Arrival to first admission.
+    pub queue_s: Quantiles,
+    /// Times between consecutive tokens of a request, stalls included (all requests).
+    pub itl_s: Quantiles,
+    /// Share of measured requests whose first token came within the objective; rejected and failed ones missed it.
+    pub slo_attainment: Option<f64>,
+    /// The same for all objectives of the spec at once.
+    pub joint_attainment: Option<f64>,
+    /// Completed requests per second of makespan.
+    pub throughput_rps: f64,
+    /// Requests within all objectives per second of makespan.
+    pub goodput_rps: Option<f64>,
+    /// Generated tokens per second of makespan.
+    pub output_tokens_per_s: f64,
+    /// Reuse of cached prompts at first admission, by four definitions.
+    pub hit_ratio: HitRatio,
+    /// Time mean of standard deviation over mean of pending prefill tokens across instances, while any are pending.
+    pub load_cv: f64,
+    /// Share of instance-time in 10 s windows that are busy for more than 80 %.
+    pub hotspot_share: f64,
+    /// How often a request lost its KV.
+    pub preemptions: u64,
+    /// Tokens processed again.
+    pub recomputed_tokens: u64,
+    /// Moves of queued requests.
+    pub migrations: u64,
+    /// Cached blocks evicted.
+    pub evicted_blocks: u64,
+    /// Engine iterations.
+    pub iterations: u64,
+    /// One entry per instance.
+    pub per_instance: Vec<InstanceMetrics>,
+}
+
+/// Mean and nearest-rank quantiles in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// How many samples.
+    pub n: u64,
+    /// Mean.
+    pub mean: Option<f64>,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 90 %.
+    pub p90: Option<f64>,
+    /// 95 %.
+    pub p95: Option<f64>,
+    /// 99 %.
+    pub p99: Option<f64>,
+    /// Largest.
+    pub max: Option<f64>,
+}
+
+/// The share of prompts found cached, by four definitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct HitRatio {
+    /// Hit tokens over prompt tokens.
+    pub tokens: Option<f64>,
+    /// Hit blocks over all blocks, partial ones included.
+    pub blocks: Option<f64>,
+    /// Hit blocks over full blocks.
+    pub full_blocks: Option<f64>,
+    /// Mean over requests of hit tokens over prompt tokens.
+    pub per_request: Option<f64>,
+}
+
+/// The statistics of one instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct InstanceMetrics {
+    /// Requests that ended here.
+    pub requests: u64,
+    /// Share of the makespan with a step in progress.
+    pub busy_share: f64,
+    /// Hit tokens over prompt tokens.
+    pub hit_ratio: Option<f64>,
+    /// Time mean of requests in the batch.
+    pub running: f64,
+    /// Time mean of the share of KV blocks held by the batch.
+    pub kv_use: f64,
+    /// Time mean of prompt tokens still to be computed.
+    pub pending_tokens: f64,
+    /// Engine iterations.
+    pub iterations: u64,
+}
+
+impl From<Summary> for Quantiles {
+    fn from(s: Summary) -> Self {
+        let some = |ps: f64| (s.n > 0).then_some(ps / PS_PER_S as f64);
+        Self {
+            n: s.n,
+            mean: some(s.mean),
+            p50: some(s.p50 as f64),
+            p90: some(s.p90 as f64),
+            p95: some(s.p95 as f64),
+            p99: some(s.p99 as f64),
+            max: some(s.max as f64),
+        }
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Reduces a run to its statistics.
+pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
+    let measured = &result.rows[result.rows.len().min(scenario.warmup_requests as usize)..];
+    let of = |f: fn(&Row) -> Option<SimTime>| -> Quantiles {
+        let mut samples: Vec<u64> = measured.iter().filter_map(f).map(|t| t.0).collect();
+        Summary::of(&mut samples).into()
+    };
+    let count = |outcome| result.rows.iter().filter(|row| row.outcome == outcome).count() as u64;
+    let makespan = result.makespan.as_secs_f64();
+    let per_second = |n: u64| if makespan > 0.0 { n as f64 / makespan } else { 0.0 };
+    let good = |slo: &Slo| measured.iter().filter(|row| within(row, slo)).count() as u64;
+    let has_slo = scenario.slo != Slo::default();
+    let ttft_only = Slo { ttft_s: scenario.slo.ttft_s, ..Slo::default() };
+    let joint = has_slo.then(|| good(&scenario.slo));
+    Metrics {
+        requests: result.rows.len() as u64,
+        measured: measured.len() as u64,
+        completed: count(Outcome::Completed),
+        rejected: count(Outcome::Rejected),
+        failed: count(Outcome::Failed),
+        makespan_s: makespan,
+        ttft_s: of(Row::ttft),
+        tpot_s: of(Row::tpot),
+        e2e_s: of(Row::e2e),
+        queue_s: of(Row::queued),
+        itl_s: result.gaps.summary().into(),
+        slo_attainment: scenario.slo.ttft_s.and_then(|_| ratio(good(&ttft_only), measured.len() as u64)),
+        joint_attainment: joint.and_then(|n| ratio(n, measured.len() as u64)),
+        throughput_rps: per_second(count(Outcome::Completed)),
+        goodput_rps: joint.map(per_second),
+        output_tokens_per_s: per_second(
+            result.rows.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output_tokens)).sum(),
+        ),
+        hit_ratio: hit_ratio(measured, &result.instances),
+        load_cv: result.load_cv,
+        hotspot_share: hotspot_share(result),
+        preemptions: result.rows.iter().map(|r| u64::from(r.preemptions)).sum(),
+        recomputed_tokens: result.rows.iter().map(|r| r.recomputed_tokens).sum(),
+        migrations: result.rows.iter().map(|r| u64::from(r.migrations)).sum(),
+        evicted_blocks: result.instances.iter().map(|i| i.evicted_blocks).sum(),
+        iterations: result.instances.iter().map(|i| i.iterations).sum(),
+        per_instance: result.instances.iter().map(|i| instance(i, result.makespan)).collect(),
+    }
+}
+
+/// Whether a request met every objective. A time without a sample (a single-token output has no TPOT) meets it.
+fn within(row: &Row, slo: &Slo) -> bool {
+    let ok = |limit: Option<f64>, value: Option<SimTime>, absent| {
+        limit.and_then(SimTime::from_secs_f64).is_none_or(|limit| value.map_or(absent, |v| v <= limit))
+    };
+    row.outcome == Outcome::Completed
+        && ok(slo.ttft_s, row.ttft(), false)
+        && ok(slo.tpot_s, row.tpot(), true)
+        && ok(slo.e2e_s, row.e2e(), false)
+}
+
+fn hit_ratio(rows: &[Row], instances: &[InstanceTotals]) -> HitRatio {
+    let (mut tokens, mut hit_tokens, mut blocks, mut full, mut hit_blocks, mut hit_full) = (0, 0, 0, 0, 0, 0);
+    let (mut shares, mut n) = (0.0, 0u64);
+    for row in rows.iter().filter(|row| row.admitted != SimTime::MAX) {
+        let block = instances[row.instance.index()].block_tokens;
+        let whole = row.prompt_tokens / block;
+        tokens += u64::from(row.prompt_tokens);
+        hit_tokens += u64::from(row.hit_tokens);
+        blocks += u64::from(row.prompt_tokens.div_ceil(block));
+        full += u64::from(whole);
+        hit_blocks += u64::from(row.hit_blocks);
+        hit_full += u64::from(row.hit_blocks.min(whole));
+        shares += f64::from(row.hit_tokens) / f64::from(row.prompt_tokens);
+        n += 1;
+    }
+    HitRatio {
+        tokens: ratio(hit_tokens, tokens),
+        blocks: ratio(hit_blocks, blocks),
+        full_blocks: ratio(hit_full, full),
+        per_request: (n > 0).then(|| shares / n as f64),
+    }
+}
+
+/// The last window ends with the run.
+fn hotspot_share(result: &RunResult) -> f64 {
+    let (mut hot, mut all) = (0u128, 0u128);
+    for instance in &result.instances {
+        all += u128::from(result.makespan.0);
+        for (window, &busy) in instance.busy_windows.iter().enumerate() {
+            let width = (result.makespan.0 - window as u64 * WINDOW.0).min(WINDOW.0);
+            if u128::from(busy) * 10 > u128::from(width) * 8 {
+                hot += u128::from(width);
+            }
+        }
+    }
+    if all == 0 { 0.0 } else { hot as f64 / all as f64 }
+}
+
+fn instance(totals: &InstanceTotals, makespan: SimTime) -> InstanceMetrics {
+    let mean = |integral: u128| if makespan.0 == 0 { 0.0 } else { integral as f64 / makespan.0 as f64 };
+    InstanceMetrics {
+        requests: totals.requests,
+        busy_share: mean(u128::from(totals.integrals.busy)),
+        hit_ratio: ratio(totals.hit_tokens, totals.prompt_tokens),
+        running: mean(totals.integrals.running),
+        kv_use: mean(totals.integrals.used_blocks) / totals.total_blocks as f64,
+        pending_tokens: mean(totals.integrals.pending_tokens),
+        iterations: totals.iterations,
+    }
+}

@@ -1,0 +1,229 @@
+//! One simulation, as written: everything that can change a number, and nothing else.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One simulation. A sweep is many of these.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// The instances.
+    pub cluster: Cluster,
+    /// The requests.
+    pub workload: Workload,
+    /// Who routes them.
+    pub scheduler: Scheduler,
+    /// What counts as good.
+    pub slo: Slo,
+    /// The first requests, left out of the statistics.
+    pub warmup_requests: u32,
+}
+
+/// Equal instances.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cluster {
+    /// How many.
+    pub instances: u32,
+    /// Model, by catalogue name or path.
+    pub model: String,
+    /// Hardware, by catalogue name or path.
+    pub hardware: String,
+    /// Tensor-parallel degree.
+    pub tp: u32,
+    /// KV cache of an instance in tokens; derived from model and hardware when absent.
+    pub kv_tokens: Option<u64>,
+    /// Share of the card's memory that the server may use, for the derived KV cache.
+    pub memory_share: f64,
+    /// Tokens of a KV block.
+    pub block_tokens: u32,
+    /// Token budget of a step.
+    pub max_batched_tokens: u32,
+    /// Sequence limit of a step.
+    pub max_seqs: u32,
+    /// Whether decodes share steps with prefill chunks.
+    pub mixing: Mixing,
+    /// Which waiting request is admitted next.
+    pub order: Order,
+    /// Share of the KV blocks that admission leaves free.
+    pub watermark: f64,
+    /// Which cached block goes first.
+    pub eviction: String,
+    /// The prefix cache.
+    pub cache: Cache,
+    /// How long a step takes.
+    pub cost: Cost,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            instances: 1,
+            model: "qwen2.5-7b".into(),
+            hardware: "h100".into(),
+            tp: 1,
+            kv_tokens: None,
+            memory_share: 0.9,
+            block_tokens: 16,
+            max_batched_tokens: 8192,
+            max_seqs: 256,
+            mixing: Mixing::default(),
+            order: Order::default(),
+            watermark: 0.0,
+            eviction: "lru".into(),
+            cache: Cache::default(),
+            cost: Cost::default(),
+        }
+    }
+}
+
+/// Whether decodes share steps with prefill chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mixing {
+    /// Every step decodes, and fills the rest of its budget with prefill.
+    #[default]
+    DecodeFirst,
+    /// A step that can prefill does nothing else.
+    PrefillFirst,
+}
+
+/// Which waiting request is admitted next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// First come, first served.
+    #[default]
+    Fcfs,
+    /// The longest cached prefix first.
+    LongestPrefix,
+}
+
+/// The prefix cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Off: nothing is reused.
+    pub enabled: bool,
+    /// Whether the final partial block of a prompt is reused too.
+    pub partial_tail: bool,
+    /// When a block can be hit.
+    pub visible: Visible,
+    /// What becomes of generated blocks that nothing can name.
+    pub generated: Generated,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { enabled: true, partial_tail: false, visible: Visible::default(), generated: Generated::default() }
+    }
+}
+
+/// When a block can be hit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Visible {
+    /// When the step that computes it has ended.
+    #[default]
+    Computed,
+    /// As soon as it is scheduled.
+    Scheduled,
+}
+
+/// What becomes of generated blocks that nothing can name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Generated {
+    /// Free at once.
+    #[default]
+    Free,
+    /// They stay until they are evicted.
+    Keep,
+}
+
+/// How long a step takes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Cost {
+    /// From model and hardware.
+    #[default]
+    Analytic,
+    /// `step + per_prefill_token * tokens + per_seq * batch + per_context * context`.
+    Linear {
+        /// Microseconds of every step.
+        #[serde(default)]
+        step_us: f64,
+        /// Microseconds for each new prompt token.
+        #[serde(default)]
+        per_prefill_token_us: f64,
+        /// Microseconds for each sequence.
+        #[serde(default)]
+        per_seq_us: f64,
+        /// Microseconds for each token of decode context.
+        #[serde(default)]
+        per_context_us: f64,
+    },
+    /// The same for every pass of a kind.
+    Fixed {
+        /// Milliseconds added by any prefill.
+        prefill_ms: f64,
+        /// Milliseconds added by any decode.
+        decode_ms: f64,
+    },
+    /// The polynomial that dynamo-mocker 1.6.1 ships as its default.
+    Polynomial,
+}
+
+/// The requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workload {
+    /// A trace file.
+    pub trace: Option<PathBuf>,
+    /// Its format, when it should not be sniffed.
+    pub format: Option<String>,
+    /// A generator, by name.
+    pub kind: Option<String>,
+    /// The generator's parameters.
+    pub params: Value,
+    /// The first this many requests.
+    pub limit: Option<u64>,
+    /// Prompts are cut to this many tokens, keeping the head.
+    pub max_input_tokens: Option<u32>,
+    /// Rescales the arrival clock to this many requests per second.
+    pub rate: Option<f64>,
+    /// Divides arrival times by this.
+    pub speedup: Option<f64>,
+}
+
+/// Who routes the requests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scheduler {
+    /// By name.
+    pub kind: String,
+    /// Its parameters; the rest have their defaults.
+    pub params: Value,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self { kind: "round-robin".into(), params: Value::Object(serde_json::Map::new()) }
+    }
+}
+
+/// What counts as good service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slo {
+    /// Longest time to first token.
+    pub ttft_s: Option<f64>,
+    /// Longest mean time per output token.
+    pub tpot_s: Option<f64>,
+    /// Longest time from arrival to end.
+    pub e2e_s: Option<f64>,
+}
