@@ -33,6 +33,10 @@ pub(crate) struct Row {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) model: u16,
     pub(crate) priority: i16,
+    /// Position in the session, where the file says it.
+    pub(crate) turn: Option<u32>,
+    /// Whether the ids go on over the output.
+    pub(crate) output_known: bool,
     /// Pause after the end of the previous turn.
     pub(crate) delay: Option<SimTime>,
     /// Where the fields stand in the line, for messages.
@@ -79,6 +83,7 @@ pub(crate) struct Builder<'o> {
     delays: Vec<Option<SimTime>>,
     sessions: Vec<SessionState>,
     session_names: FxHashMap<Box<[u8]>, SessionId>,
+    scopes: FxHashMap<Box<[u8]>, u32>,
     tenants: Numbering,
     models: Numbering,
     notes: Vec<Note>,
@@ -144,6 +149,7 @@ impl<'o> Builder<'o> {
             delays: Vec::new(),
             sessions: Vec::new(),
             session_names: FxHashMap::default(),
+            scopes: FxHashMap::default(),
             tenants: Numbering::default(),
             models: Numbering::default(),
             notes: Vec::new(),
@@ -189,16 +195,24 @@ impl<'o> Builder<'o> {
         if tokens < input {
             self.note(NoteKind::Filtered, "end of a prompt, by `--max-input-tokens`");
         }
-        let leaf = self.prompt(row, input, tokens)?;
+        let (leaf, output_leaf) = if row.output_known && tokens == input {
+            let whole = input.checked_add(output).ok_or_else(|| too_large(row.at.output, row.output, names.output))?;
+            let end = self.path(row, whole, whole)?;
+            // The prompt ends inside the path that its output continues.
+            (self.interner.forest.node_at(Prompt { leaf: Some(end), tokens: whole }, tokens), Some(end))
+        } else {
+            (Some(self.path(row, input, tokens)?), None)
+        };
         let id = u32::try_from(self.requests.len()).map_err(|_| {
             Fault::new(0, Kind::OutOfRange, b"", "at most 2^32 requests").hint("read less with `--limit`")
         })?;
-        let mut request = Request::new(id, SimTime(arrival), Prompt { leaf: Some(leaf), tokens }, output);
+        let mut request = Request::new(id, SimTime(arrival), Prompt { leaf, tokens }, output);
+        request.output_leaf = output_leaf;
         (request.tenant, request.model, request.priority) =
             (row.tenant.unwrap_or(TenantId(0)), row.model, row.priority);
         if let Some(session) = row.session {
             let state = &mut self.sessions[session.index()];
-            (request.session, request.turn) = (Some(session), state.turns);
+            (request.session, request.turn) = (Some(session), row.turn.unwrap_or(state.turns));
             *state = SessionState { turns: state.turns + 1, last_arrival: arrival };
         }
         if row.delay.is_some() || !self.delays.is_empty() {
@@ -281,8 +295,8 @@ impl<'o> Builder<'o> {
         }
     }
 
-    /// The leaf of the prompt's first `tokens` tokens.
-    fn prompt(&mut self, row: &Row, input: u32, tokens: u32) -> Parsed<PrefixId> {
+    /// The leaf of the path of the first `tokens` tokens, of `input` that the ids describe.
+    fn path(&mut self, row: &Row, input: u32, tokens: u32) -> Parsed<PrefixId> {
         let block = self.block;
         let (count, needed) = (row.ids.len() as u64, u64::from(input.div_ceil(block)));
         if count > needed {
@@ -337,15 +351,26 @@ impl<'o> Builder<'o> {
     }
 
     /// The tenant of this name.
-    #[expect(dead_code, reason = "the formats that name tenants follow")]
     pub(crate) fn tenant(&mut self, name: &[u8]) -> Parsed<TenantId> {
         self.tenants.number(name, "tenant").map(TenantId)
     }
 
     /// The number of a model.
-    #[expect(dead_code, reason = "the formats that name models follow")]
     pub(crate) fn model(&mut self, name: &[u8]) -> Parsed<u16> {
         self.models.number(name, "model")
+    }
+
+    /// A number for this name, apart from those of sessions: for ids of local scope.
+    pub(crate) fn scope(&mut self, name: &[u8]) -> u32 {
+        let next = u32::try_from(self.scopes.len()).expect("fewer scopes than rows") + 1;
+        *self.scopes.entry(name.into()).or_insert(next)
+    }
+
+    /// Counts numbers that were written in quotes.
+    pub(crate) fn count_repaired(&mut self, json: &crate::json::Cursor<'_>) {
+        for _ in 0..json.repaired {
+            self.note(NoteKind::Repaired, "number written in quotes");
+        }
     }
 
     /// Counts a key that the format does not know.

@@ -23,6 +23,7 @@ pub(crate) struct Lines {
     eof: bool,
     number: u64,
     offset: u64,
+    join: bool,
 }
 
 /// One line without its end.
@@ -123,7 +124,7 @@ impl<R: Read> Read for Zstd<R> {
 
 impl Lines {
     pub(crate) fn new(source: Box<dyn Read>) -> Self {
-        Self { source, buf: vec![0; CHUNK], start: 0, end: 0, eof: false, number: 0, offset: 0 }
+        Self { source, buf: vec![0; CHUNK], start: 0, end: 0, eof: false, number: 0, offset: 0, join: false }
     }
 
     /// The first bytes, without consuming them; a byte order mark is passed over.
@@ -137,22 +138,40 @@ impl Lines {
         Ok(&self.buf[self.start..self.end])
     }
 
+    /// From now on a line ends only where all brackets that it opened are closed.
+    pub(crate) fn join_objects(&mut self) {
+        self.join = true;
+    }
+
     /// The next line, without LF or CRLF.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, LineError> {
         let mut searched = 0;
+        let mut nesting = Nesting::default();
+        let mut lines = 0;
         let (len, terminator) = loop {
             let ready = &self.buf[self.start..self.end];
-            if let Some(at) = memchr::memchr(b'\n', &ready[searched..]) {
-                break (searched + at, 1);
+            let mut end = None;
+            while let Some(at) = memchr::memchr(b'\n', &ready[searched..]) {
+                lines += 1;
+                if !self.join || nesting.is_closed_after(&ready[searched..searched + at]) {
+                    end = Some(searched + at);
+                    break;
+                }
+                searched += at + 1;
             }
-            searched = ready.len();
+            if let Some(end) = end {
+                break (end, 1);
+            }
+            if !self.join {
+                searched = ready.len();
+            }
             if self.eof {
                 if ready.is_empty() {
                     return Ok(None);
                 }
                 break (ready.len(), 0);
             }
-            if searched >= MAX_LINE {
+            if self.end - self.start >= MAX_LINE {
                 return Err(LineError::TooLong { number: self.number + 1, offset: self.offset });
             }
             self.make_room();
@@ -160,10 +179,11 @@ impl Lines {
         };
         let (from, offset) = (self.start, self.offset);
         self.consume(len + terminator);
-        self.number += 1;
+        let number = self.number + 1;
+        self.number += lines.max(1);
         let line = &self.buf[from..from + len];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        Ok(Some(Line { bytes: line, number: self.number, offset }))
+        Ok(Some(Line { bytes: line, number, offset }))
     }
 
     fn consume(&mut self, n: usize) {
@@ -194,6 +214,30 @@ impl Lines {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// How many brackets are open.
+#[derive(Default)]
+struct Nesting {
+    open: i64,
+}
+
+impl Nesting {
+    /// Whether none is, after this line (strings do not span lines).
+    fn is_closed_after(&mut self, line: &[u8]) -> bool {
+        let (mut quoted, mut at) = (false, 0);
+        while let Some(byte) = line.get(at) {
+            match byte {
+                b'\\' if quoted => at += 1,
+                b'"' => quoted = !quoted,
+                b'{' | b'[' if !quoted => self.open += 1,
+                b'}' | b']' if !quoted => self.open -= 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        self.open <= 0
     }
 }
 

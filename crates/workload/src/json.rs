@@ -53,7 +53,11 @@ impl<'a> Cursor<'a> {
 
     /// The next byte that is not white space; not consumed. 0 at the end of the line.
     pub(crate) fn peek(&mut self) -> u8 {
-        while matches!(self.line.get(self.at), Some(b' ' | b'\t' | b'\n')) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.line.get(self.at) {
+            // Inside an object over several lines; a carriage return alone is a fault.
+            if self.line[self.at] == b'\r' && self.line.get(self.at + 1) != Some(&b'\n') {
+                break;
+            }
             self.at += 1;
         }
         self.line.get(self.at).copied().unwrap_or(0)
@@ -119,6 +123,18 @@ impl<'a> Cursor<'a> {
         let key = self.string()?;
         self.expect(b':', "`:`")?;
         Ok(Some(key))
+    }
+
+    /// Whether the list that starts here has another element. `first` is true only in the first call.
+    pub(crate) fn next_item(&mut self, first: bool) -> Parsed<bool> {
+        if first {
+            self.expect(b'[', "a list, `[`")?;
+            return Ok(!self.eat(b']'));
+        }
+        if self.eat(b']') {
+            return Ok(false);
+        }
+        self.expect(b',', "`,` or `]`").map(|()| true)
     }
 
     /// The raw text of a string, escapes not decoded.

@@ -96,6 +96,9 @@ fn read_lines(mut lines: Lines, path: &Path, options: &ReadOptions) -> Result<Tr
     };
     let mut builder = Builder::new(options, def.names, def.block_tokens, def.absolute);
     let mut reader = (def.open)();
+    if def.joins_lines {
+        lines.join_objects();
+    }
     loop {
         let line = match lines.next() {
             Ok(Some(line)) => line,

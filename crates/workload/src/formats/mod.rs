@@ -1,7 +1,15 @@
 //! The trace formats. Adding one is a file here and a line in [`FORMATS`].
 
+mod azure;
+mod bailian;
+mod blis;
+mod burstgpt;
 mod fields;
+mod llmservingsim;
 mod mooncake;
+mod table;
+mod vidur;
+mod weka;
 
 use crate::build::{Builder, Names};
 use crate::error::{Fault, Kind, Parsed};
@@ -16,6 +24,8 @@ pub struct FormatDef {
     pub(crate) block_tokens: u32,
     /// Whether times are dates, so that the first row is time 0.
     pub(crate) absolute: bool,
+    /// Whether an object may go on over several lines.
+    pub(crate) joins_lines: bool,
     /// What it calls its fields.
     pub(crate) names: Names,
     /// Whether a file whose first line is this may be of this format.
@@ -31,7 +41,16 @@ pub(crate) trait Reader {
 }
 
 /// All formats; the first that recognises a file reads it.
-static FORMATS: &[&FormatDef] = &[&mooncake::DEF];
+static FORMATS: &[&FormatDef] = &[
+    &bailian::DEF,
+    &mooncake::DEF,
+    &llmservingsim::DEF,
+    &weka::DEF,
+    &azure::DEF,
+    &burstgpt::DEF,
+    &vidur::DEF,
+    &blis::DEF,
+];
 
 /// All formats.
 pub fn formats() -> &'static [&'static FormatDef] {

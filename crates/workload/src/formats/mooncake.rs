@@ -10,13 +10,13 @@ use super::{FormatDef, Reader, has_key};
 use crate::build::{Builder, Names, Row};
 use crate::error::{Kind, Parsed};
 use crate::json::Cursor;
-use crate::trace::NoteKind;
 
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "mooncake",
     summary: "Mooncake JSON lines (FAST'25 and arXiv), and AIPerf's variant with sessions and delays",
     block_tokens: 512,
     absolute: false,
+    joins_lines: false,
     names: Names { time: "timestamp", input: "input_length", output: "output_length", ids: "hash_ids" },
     sniff: |line| line.starts_with(b"{") && (has_key(line, "input_length") || has_key(line, "text_input")),
     open: || Box::new(Mooncake { row: Row::default(), first: true }),
@@ -80,9 +80,7 @@ impl Reader for Mooncake {
             }
         }
         json.finish()?;
-        for _ in 0..json.repaired {
-            out.note(NoteKind::Repaired, "number written in quotes");
-        }
+        out.count_repaired(&json);
         row.input = input.ok_or_else(|| absent("input_length"))?;
         row.output = output.ok_or_else(|| absent("output_length"))?;
         out.push(row)

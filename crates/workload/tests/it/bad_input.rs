@@ -128,3 +128,82 @@ fn lenient_counts_and_refuses_above_a_share() {
     let trace = read_bytes(quoted.as_bytes(), &options).expect("a number in quotes");
     assert_eq!(trace.requests[0].prompt.tokens, 600);
 }
+
+/// What reading a BurstGPT file with this header and row says.
+fn burst(header: &str, row: &str, options: &ReadOptions) -> Result<Vec<String>, String> {
+    let options = ReadOptions { format: Some("burstgpt".into()), ..options.clone() };
+    let trace = read_bytes(format!("{header}\n{row}\n").as_bytes(), &options).map_err(|error| error.to_string())?;
+    Ok(trace.notes.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn tables() {
+    let header = "Timestamp,Model,Request tokens,Response tokens";
+    let strict = ReadOptions::default();
+    let lenient = ReadOptions { lenient: true, ..ReadOptions::default() };
+    for (row, words) in [
+        ("5,m,nan,1", "line 2 (byte 51): field `request tokens` is `nan`, expected a whole number"),
+        ("5,m,inf,1", "is `inf`"),
+        ("5,m,,1", "field `request tokens` is absent"),
+        ("5,m,-1,1", "is `-1`"),
+        ("5,m,1.5,1", "is `1.5`"),
+        ("5,m,0,1", "at least one token"),
+        ("5,m,99999999999,1", "fewer than 2^32 tokens"),
+        ("nan,m,1,1", "field `timestamp` is `nan`"),
+        ("-1,m,1,1", "not negative"),
+        (",m,1,1", "field `timestamp` is absent"),
+        ("5,m,1", "found `3 columns`, expected 4 columns"),
+        ("5,m,1,1,1", "found `5 columns`"),
+        ("5,\"m,1,1", "closing"),
+        ("5,m,\"1,024\",1", "is `1,024`"),
+        ("5,m\r,1,1", "carriage return"),
+        ("", "no requests"),
+    ] {
+        let error = burst(header, row, &strict).expect_err(row);
+        assert!(error.contains(words), "{row}: {error}");
+    }
+    let error = burst("5,m,1,1", "6,m,1,1", &strict).expect_err("no header");
+    assert!(error.contains("header with the column `request tokens`") && error.contains("hint: "), "{error}");
+    for (header, row, options, note) in [
+        (" timestamp , MODEL,request tokens ,Response Tokens", "5,\"a,b\",1,1.0", &strict, ""),
+        ("Timestamp;Model;Request tokens;Response tokens", "5;m;1;1", &strict, ""),
+        (header, &format!("5,m,1,1\n{header}\n6,m,1,1"), &strict, "header again"),
+        (header, "5,m,\"1,024\",1", &lenient, "thousands"),
+    ] {
+        let notes = burst(header, row, options).expect(row);
+        assert!(notes.iter().any(|n| n.contains(note)) || note.is_empty(), "{row}: {notes:?}");
+    }
+}
+
+#[test]
+fn suspicious_files_are_read_with_a_warning() {
+    let mooncake = |rows: &[(u64, &str)]| {
+        let row = |(time, ids): &(u64, &str)| {
+            format!("{{\"timestamp\": {time}, \"input_length\": 1100, \"output_length\": 5{ids}}}\n")
+        };
+        rows.iter().map(row).collect::<Vec<_>>().concat()
+    };
+    let dense: Vec<(u64, &str)> = (0..200).map(|t| (t, "")).collect();
+    for (rows, options, words) in [
+        (vec![(0, ""), (5, "")], ReadOptions::default(), "prefix caching finds nothing"),
+        (vec![(0, ", \"hash_ids\": [1, 2]")], ReadOptions::default(), "last partial block"),
+        (vec![(0, ", \"hash_ids\": [1]")], ReadOptions::default(), "fewer block ids"),
+        (vec![(5, ""), (0, "")], ReadOptions::default(), "rows were sorted"),
+        (vec![(0, ""), (0, ""), (0, "")], ReadOptions::default(), "1 distinct times for 3 requests"),
+        (dense, ReadOptions::default(), "unit of time"),
+        (
+            vec![(0, ", \"hash_ids\": [1, 2, 3]"), (0, ", \"hash_ids\": [4, 2, 5]")],
+            ReadOptions::default(),
+            "follow different blocks",
+        ),
+        (vec![(0, "")], ReadOptions { max_input_tokens: Some(10), ..ReadOptions::default() }, "--max-input-tokens"),
+        (vec![(0, ", \"extra\": 1"), (1, ", \"extra\": 2")], ReadOptions::default(), "(2 times, first in line 1)"),
+    ] {
+        let trace = read_bytes(mooncake(&rows).as_bytes(), &options).unwrap_or_else(|e| panic!("{rows:?}: {e}"));
+        let notes: Vec<String> = trace.notes.iter().map(ToString::to_string).collect();
+        assert!(notes.iter().any(|n| n.contains(words)), "{words}: {notes:?}");
+    }
+    let strict_order = ReadOptions { strict_order: true, ..ReadOptions::default() };
+    let error = read_bytes(mooncake(&[(5, ""), (0, "")]).as_bytes(), &strict_order).expect_err("out of order");
+    assert!(error.to_string().contains("line 2") && error.to_string().contains("--strict-order"), "{error}");
+}

@@ -1,5 +1,6 @@
 //! Tests of the workload crate through its public interface.
 
 mod bad_input;
+mod formats;
 mod mooncake;
 mod support;
