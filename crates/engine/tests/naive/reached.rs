@@ -1,0 +1,68 @@
+//! How often each feature was reached, so that a property test can assert that it tests what it claims to.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One counter for each feature.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(crate) struct Reached {
+            $($(#[$doc])* pub(crate) $name: u64,)*
+        }
+
+        impl Reached {
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// All counters by name.
+            pub(crate) fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Decoding or re-prefilling requests that had to leave.
+    preemptions,
+    /// Partial prefills that had to leave.
+    partial_preemptions,
+    /// First admissions that hit all that a prompt can hit.
+    full_hits,
+    /// First admissions that hit a part of it.
+    partial_hits,
+    /// Hits that include the final partial block.
+    tail_hits,
+    /// Hits of a request that was preempted.
+    readmission_hits,
+    /// Hits of a block that a request of the same step computes.
+    hits_within_step,
+    /// Hits of a block of generated tokens.
+    generated_hits,
+    /// Private copies given up for a block that another request made resident.
+    shared_later,
+    /// Blocks of a later chunk found resident at planning.
+    shared_at_planning,
+    one_token_outputs,
+    /// Arrivals at the time of the one before.
+    simultaneous_arrivals,
+    /// Chunks that the token budget cut.
+    budget_cuts,
+    /// Admissions that stopped for lack of blocks.
+    kv_exhausted,
+    /// Admissions that the watermark alone stopped.
+    watermark_stops,
+    /// Admissions that the sequence limit stopped.
+    sequence_stops,
+    evictions,
+    /// Evictions of a generated block without identity.
+    anonymous_evictions,
+    /// Admissions of a request that was not the first in the queue.
+    overtakes,
+    /// Prefill-only steps while a decode waited.
+    stalled_decodes,
+    /// Steps that hold both decodes and prefill chunks.
+    mixed_steps,
+    rejections,
+    /// Step ends at the time of an arrival.
+    arrivals_at_step_ends,
+}
