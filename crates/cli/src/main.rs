@@ -1,3 +1,51 @@
-//! The trimtab command line.
+//! The trimtab command line: one file per verb under `verbs`, results on stdout, everything else on stderr.
 
-fn main() {}
+mod exit;
+mod printer;
+mod verbs;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use exit::{Exit, Failure};
+use printer::Printer;
+
+/// An exact, fast simulator of LLM serving clusters, for scheduling research
+#[derive(Debug, Parser)]
+#[command(name = "trimtab", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print less: no progress, no notes
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    quiet: bool,
+    /// Never draw a progress line
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// One simulation: a table, or one JSON document with `--json`
+    Run(Box<verbs::run::Args>),
+    /// What there is to choose from
+    List(verbs::list::Args),
+    /// Everything about one scheduler
+    Explain(verbs::explain::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.quiet, cli.no_progress);
+    let outcome = match cli.verb {
+        Verb::Run(args) => verbs::run::run(&args, printer),
+        Verb::List(args) => verbs::list::run(&args, printer),
+        Verb::Explain(args) => verbs::explain::run(&args, printer),
+    };
+    match outcome {
+        Ok(()) | Err(Failure { exit: Exit::BrokenPipe, .. }) => Exit::Ok.into(),
+        Err(failure) => {
+            printer.error(&failure);
+            failure.exit.into()
+        }
+    }
+}

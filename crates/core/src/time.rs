@@ -48,6 +48,12 @@ impl SimTime {
         self.0 as f64 / PS_PER_S as f64
     }
 
+    /// In seconds, to the picosecond, for files: no rounding, no trailing zeros.
+    pub fn exact_seconds(self) -> String {
+        let (whole, rest) = (self.0 / PS_PER_S, self.0 % PS_PER_S);
+        if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:012}").trim_end_matches('0').to_owned() }
+    }
+
     /// The span since `earlier`, or zero when `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
@@ -89,6 +95,15 @@ impl fmt::Display for SimTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exact_seconds_lose_nothing() {
+        for (ps, text) in
+            [(0, "0"), (1, "0.000000000001"), (1_500_000_000_000, "1.5"), (u64::MAX, "18446744.073709551615")]
+        {
+            assert_eq!(SimTime(ps).exact_seconds(), text);
+        }
+    }
 
     #[test]
     fn seconds_enter_and_leave() {

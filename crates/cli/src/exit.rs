@@ -1,0 +1,60 @@
+//! How the program ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use trimtab_experiment::simulate::RunError;
+
+/// Exit codes; scripts depend on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It worked.
+    Ok = 0,
+    /// The reader of stdout went away; not an error.
+    BrokenPipe = 1,
+    /// The command line or the spec is wrong.
+    Usage = 2,
+    /// A file is missing, unreadable or malformed.
+    Data = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Why it did not work, in one line for a person, perhaps with a hint.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Usage, message: message.to_string() }
+    }
+
+    pub(crate) fn data(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Data, message: message.to_string() }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Read(_) => Self::data(error),
+            _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self { exit: Exit::BrokenPipe, message: String::new() };
+        }
+        Self::data(error)
+    }
+}
