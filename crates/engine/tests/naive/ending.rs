@@ -4,7 +4,7 @@ use trimtab_core::SimTime;
 use trimtab_engine::Generated;
 
 use super::NaiveResult;
-use super::blocks::{Held, full_name};
+use super::blocks::{Held, Name, full_name};
 use super::instance::{Instance, Sequence, Waiting, Work};
 
 impl Instance<'_> {
@@ -57,7 +57,9 @@ impl Instance<'_> {
     /// Gives up the blocks of a sequence that has left, `computed` tokens long.
     fn release(&mut self, mut s: Sequence, computed: u32, finished: bool) {
         let (b, request) = (self.config.block_tokens, &self.requests[s.request]);
-        let output_leaf = request.output_leaf.filter(|_| finished);
+        // A cached partial tail stands where the first block of output would: such an output gets no names.
+        let has_tail = s.held.iter().any(|held| matches!(held, Held::Shared(Name::Tail { .. })));
+        let output_leaf = request.output_leaf.filter(|_| finished && !has_tail);
         let keep = self.config.cache.generated == Generated::Keep;
         for (index, held) in (0..computed / b).zip(&mut s.held) {
             let of_output = (index + 1) * b > request.prompt.tokens;

@@ -26,8 +26,8 @@ pub(crate) enum NaiveOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NaiveRow {
     pub(crate) arrival: SimTime,
-    /// The time of the last dispatch to an instance.
-    pub(crate) routed: SimTime,
+    /// The time of the last dispatch to an instance that took it.
+    pub(crate) routed: Option<SimTime>,
     /// The first admission.
     pub(crate) admitted: Option<SimTime>,
     pub(crate) first_token: Option<SimTime>,
@@ -114,7 +114,7 @@ pub(crate) fn simulate(
 fn row(request: &Request, instance: usize, accepted: bool) -> NaiveRow {
     NaiveRow {
         arrival: request.arrival,
-        routed: request.arrival,
+        routed: accepted.then_some(request.arrival),
         admitted: None,
         first_token: None,
         finish: None,
