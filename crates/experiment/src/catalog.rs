@@ -163,7 +163,7 @@ fn answers_to(wanted: &str, name: &str, aliases: &[String]) -> bool {
     name == wanted || aliases.contains(&wanted)
 }
 
-fn is_path(name: &str) -> bool {
+pub(crate) fn is_path(name: &str) -> bool {
     let extension = Path::new(name).extension();
     name.contains(['/', '\\']) || extension.is_some_and(|e| e == "toml" || e == "json")
 }

@@ -17,6 +17,7 @@ pub struct Analytic {
     by_tokens: Vec<u64>,
     pair_fixed: u128,
     kv: u64,
+    scan: u64,
     kv_mixed: u64,
     seq: u64,
     step: u64,
@@ -31,6 +32,7 @@ impl Analytic {
             by_tokens,
             pair_fixed: u128::from(ps(rates.pair * f64::from(1_u32 << PAIR_BITS))),
             kv: ps(rates.kv),
+            scan: ps(rates.scan),
             kv_mixed: ps(rates.kv_mixed),
             seq: ps(rates.seq),
             step: ps(rates.step),
@@ -69,7 +71,7 @@ impl StepCost for Analytic {
         let half = 1_u128 << (PAIR_BITS - 1);
         let pairs = u64::try_from((self.pair_fixed * shape.prefill_pairs + half) >> PAIR_BITS)
             .expect("attention over one step lasts less than the clock's range");
-        let attention = pairs.max(self.kv * shape.prefill_context);
+        let attention = pairs.max(self.kv * shape.prefill_context).max(self.scan * shape.prefill_longest);
         (total + attention + self.kv_mixed * shape.decode_context).max(1)
     }
 

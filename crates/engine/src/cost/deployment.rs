@@ -208,9 +208,12 @@ pub struct Tuning {
     pub kv_read: f64,
     /// Memory efficiency of reading the decodes' KV in a step that also prefills.
     pub kv_read_mixed: f64,
+    /// Time in which one layer's prefill attention passes one KV token of a sequence, in nanoseconds, however few query
+    /// tokens and heads there are: what bounds a small chunk after a long context.
+    pub prefill_scan_ns: f64,
     /// Link efficiency of all-reduces.
     pub all_reduce: f64,
-    /// Start-up time of one all-reduce, in microseconds.
+    /// Start-up time of one all-reduce between 4 GPUs, in microseconds.
     pub all_reduce_us: f64,
     /// How often each layer reads or writes its activations.
     pub activation_passes: f64,
@@ -233,6 +236,7 @@ impl Default for Tuning {
             attention: 0.44,
             kv_read: 0.87,
             kv_read_mixed: 0.47,
+            prefill_scan_ns: 20.0,
             all_reduce: 0.97,
             all_reduce_us: 8.7,
             activation_passes: 30.0,
@@ -246,13 +250,14 @@ impl Default for Tuning {
 
 impl Tuning {
     /// The parameters by name, for reports and checks.
-    pub const fn fields(&self) -> [(&'static str, f64); 12] {
+    pub const fn fields(&self) -> [(&'static str, f64); 13] {
         [
             ("weight_read", self.weight_read),
             ("gemm", self.gemm),
             ("attention", self.attention),
             ("kv_read", self.kv_read),
             ("kv_read_mixed", self.kv_read_mixed),
+            ("prefill_scan_ns", self.prefill_scan_ns),
             ("all_reduce", self.all_reduce),
             ("all_reduce_us", self.all_reduce_us),
             ("activation_passes", self.activation_passes),
@@ -315,45 +320,95 @@ pub enum DeploymentError {
 /// The parts of one step's time, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Terms {
+    /// Whether the step prefills and so reads its decodes' KV with the mixed efficiency.
+    pub prefills: bool,
     /// Reading the weights.
     pub weights: f64,
-    /// The matrix products. Overlaps with `weights`: the two count as the root of their squares' sum.
+    /// The matrix products, routed experts apart. These overlap with `weights`: the two count as the root of their
+    /// squares' sum.
     pub gemm: f64,
+    /// The routed experts' matrix products; they add to `gemm`.
+    pub expert_gemm: f64,
     /// Element-wise traffic.
     pub activations: f64,
-    /// All-reduces between the GPUs.
-    pub all_reduce: f64,
+    /// Starting the all-reduces between the GPUs.
+    pub all_reduce_start: f64,
+    /// Moving the all-reduces' bytes.
+    pub all_reduce_bytes: f64,
     /// Arithmetic of prefill attention.
     pub attention: f64,
-    /// KV traffic of prefill attention. Overlaps with `attention`: the larger counts.
+    /// KV traffic of prefill attention. Overlaps with `attention`: the largest of the three counts.
     pub prefill_kv: f64,
+    /// One pass over the longest prefilling sequence.
+    pub prefill_scan: f64,
     /// KV traffic of decode attention.
     pub decode_kv: f64,
-    /// Host overhead and the output head.
-    pub host: f64,
+    /// The output head, once for each sequence.
+    pub head: f64,
+    /// Host overhead for each sequence.
+    pub host_seqs: f64,
+    /// Host overhead for each layer.
+    pub host_layers: f64,
+    /// Host overhead for the step.
+    pub host_step: f64,
 }
 
 impl Terms {
     /// The whole step.
     pub fn total(&self) -> f64 {
-        self.of_tokens() + self.attention.max(self.prefill_kv) + self.decode_kv + self.host
+        let host = self.host_seqs + self.host_layers + self.host_step;
+        self.of_tokens() + self.prefill_attention() + self.decode_kv + self.head + host
+    }
+
+    /// Weight read and matrix products together.
+    pub fn dense(&self) -> f64 {
+        let gemm = self.gemm + self.expert_gemm;
+        libm::sqrt(self.weights * self.weights + gemm * gemm)
+    }
+
+    /// Prefill attention: arithmetic, KV traffic or the pass over the longest sequence, whichever takes longest.
+    pub fn prefill_attention(&self) -> f64 {
+        self.attention.max(self.prefill_kv).max(self.prefill_scan)
     }
 
     /// The parts that depend on the number of tokens alone.
     fn of_tokens(&self) -> f64 {
-        libm::sqrt(self.weights * self.weights + self.gemm * self.gemm) + self.activations + self.all_reduce
+        self.dense() + self.activations + self.all_reduce_start + self.all_reduce_bytes
+    }
+
+    /// From the terms of an ideal machine (every field of the tuning 1) to those under `tuning`.
+    pub fn under(&self, tuning: &Tuning) -> Self {
+        let kv_read = if self.prefills { tuning.kv_read_mixed } else { tuning.kv_read };
+        Self {
+            prefills: self.prefills,
+            weights: self.weights / tuning.weight_read,
+            gemm: self.gemm / tuning.gemm,
+            expert_gemm: self.expert_gemm * tuning.expert_imbalance / tuning.gemm,
+            activations: self.activations * tuning.activation_passes,
+            all_reduce_start: self.all_reduce_start * tuning.all_reduce_us,
+            all_reduce_bytes: self.all_reduce_bytes / tuning.all_reduce,
+            attention: self.attention / tuning.attention,
+            prefill_kv: self.prefill_kv / tuning.kv_read,
+            prefill_scan: self.prefill_scan * tuning.prefill_scan_ns,
+            decode_kv: self.decode_kv / kv_read,
+            head: self.head / tuning.gemm,
+            host_seqs: self.host_seqs * tuning.seq_us,
+            host_layers: self.host_layers * tuning.layer_us,
+            host_step: self.host_step * tuning.step_us,
+        }
     }
 
     /// The name of the largest part.
     pub fn bound(&self) -> &'static str {
         let parts = [
             ("weight read", self.weights),
-            ("matrix products", self.gemm),
+            ("matrix products", self.gemm + self.expert_gemm),
             ("activations", self.activations),
-            ("all-reduce", self.all_reduce),
-            ("prefill attention", self.attention.max(self.prefill_kv)),
+            ("all-reduce", self.all_reduce_start + self.all_reduce_bytes),
+            ("prefill attention", self.prefill_attention()),
             ("KV read", self.decode_kv),
-            ("host overhead", self.host),
+            ("output head", self.head),
+            ("host overhead", self.host_seqs + self.host_layers + self.host_step),
         ];
         parts.iter().fold(parts[0], |most, &part| if part.1 > most.1 { part } else { most }).0
     }
@@ -366,6 +421,8 @@ pub(super) struct Rates {
     pub(super) pair: f64,
     /// A KV token read with the pure-step efficiency.
     pub(super) kv: f64,
+    /// A KV token of the longest prefilling sequence.
+    pub(super) scan: f64,
     /// A KV token read with the mixed-step efficiency.
     pub(super) kv_mixed: f64,
     /// A sequence in the step.
@@ -451,62 +508,76 @@ impl Deployment {
         self.model.weight_bytes() / f64::from(self.tp)
     }
 
+    /// The coefficients of everything that is linear in the shape.
     pub(super) fn rates(&self) -> Rates {
-        let (m, u, t) = (&self.model, &self.tuning, f64::from(self.tp));
-        let per_pair = 4.0 * f64::from(m.layers) * f64::from(m.heads) * f64::from(m.head_dim) / t;
-        let kv = self.kv_bytes_per_token() / self.bandwidth();
-        // The output head stays in 16 bits, but its rate follows the layers' type as in the published formula.
-        let head = 2.0 * m.embedding_params() / (t * self.gemm_flops() * u.gemm);
-        Rates {
-            pair: per_pair / (self.bf16_flops() * u.attention),
-            kv: kv / u.kv_read,
-            kv_mixed: kv / u.kv_read_mixed,
-            seq: u.seq_us * 1e-6 + head,
-            step: (u.step_us + f64::from(m.layers) * u.layer_us) * 1e-6,
-        }
-    }
-
-    /// The terms that depend on the number of tokens alone.
-    fn token_terms(&self, tokens: u64) -> Terms {
-        if tokens == 0 {
-            return Terms::default();
-        }
-        let (m, u, t, n) = (&self.model, &self.tuning, f64::from(self.tp), tokens as f64);
-        let (l, h) = (f64::from(m.layers), f64::from(m.hidden));
-        let read = (m.dense_params() + m.expert_params() * m.experts_touched(n)) * m.weights.bytes()
-            + m.embedding_params() * ELEMENT_BYTES;
-        let multiplied = m.dense_params() + m.expert_params() * m.expert_share() * u.expert_imbalance;
-        let mut terms = Terms {
-            weights: read / (t * self.bandwidth() * u.weight_read),
-            gemm: 2.0 * multiplied * n / (t * self.gemm_flops() * u.gemm),
-            activations: u.activation_passes * l * n * h * ELEMENT_BYTES / self.bandwidth(),
-            ..Terms::default()
+        let one = |shape: StepShape| self.terms(&shape);
+        let step = one(StepShape::default());
+        let unit = StepShape {
+            prefill_seqs: 1,
+            prefill_pairs: 1,
+            prefill_longest: 1,
+            decode_context: 1,
+            ..StepShape::default()
         };
-        if self.tp > 1 {
-            let bytes = 2.0 * (t - 1.0) / t * n * h * ELEMENT_BYTES;
-            let link = self.hardware.link_gb_per_s * 1e9 * u.all_reduce;
-            terms.all_reduce = 2.0 * l * (u.all_reduce_us * 1e-6 + bytes / link);
+        let (pure, mixed) = (one(StepShape { prefill_seqs: 0, ..unit }), one(unit));
+        Rates {
+            pair: mixed.attention,
+            kv: pure.decode_kv,
+            scan: mixed.prefill_scan,
+            kv_mixed: mixed.decode_kv,
+            seq: mixed.head + mixed.host_seqs,
+            step: step.host_step + step.host_layers,
         }
-        terms
     }
 
     /// The time that depends on the number of tokens alone, in seconds.
     pub(super) fn token_seconds(&self, tokens: u64) -> f64 {
-        self.token_terms(tokens).of_tokens()
+        self.terms(&StepShape { prefill_tokens: tokens, ..StepShape::default() }).of_tokens()
     }
 
     /// The time of one step, in parts.
     pub fn terms(&self, shape: &StepShape) -> Terms {
-        let rates = self.rates();
-        let kv_decode = if shape.prefill_seqs > 0 { rates.kv_mixed } else { rates.kv };
+        self.ideal_terms(shape).under(&self.tuning)
+    }
+
+    /// The same on an ideal machine: efficiencies of 1, one activation pass, 1 us wherever the host takes time.
+    pub fn ideal_terms(&self, shape: &StepShape) -> Terms {
+        let (m, t) = (&self.model, f64::from(self.tp));
+        let tokens = shape.prefill_tokens + u64::from(shape.decode_seqs);
+        let (l, h, n) = (f64::from(m.layers), f64::from(m.hidden), tokens as f64);
         let seqs = f64::from(shape.prefill_seqs) + f64::from(shape.decode_seqs);
-        Terms {
-            attention: shape.prefill_pairs as f64 * rates.pair,
-            prefill_kv: shape.prefill_context as f64 * rates.kv,
-            decode_kv: shape.decode_context as f64 * kv_decode,
-            host: rates.step + seqs * rates.seq,
-            ..self.token_terms(shape.prefill_tokens + u64::from(shape.decode_seqs))
+        let pair_flop = 4.0 * l * f64::from(m.heads) * f64::from(m.head_dim) / t;
+        let kv = self.kv_bytes_per_token() / self.bandwidth();
+        let gemm = 2.0 * n / (t * self.gemm_flops());
+        let mut terms = Terms {
+            prefills: shape.prefill_seqs > 0,
+            gemm: gemm * m.dense_params(),
+            expert_gemm: gemm * m.expert_params() * m.expert_share(),
+            activations: l * n * h * ELEMENT_BYTES / self.bandwidth(),
+            attention: shape.prefill_pairs as f64 * pair_flop / self.bf16_flops(),
+            prefill_kv: shape.prefill_context as f64 * kv,
+            prefill_scan: shape.prefill_longest as f64 * l * 1e-9,
+            decode_kv: shape.decode_context as f64 * kv,
+            head: seqs * 2.0 * m.embedding_params() / (t * self.gemm_flops()),
+            host_seqs: seqs * 1e-6,
+            host_layers: l * 1e-6,
+            host_step: 1e-6,
+            ..Terms::default()
+        };
+        if tokens > 0 {
+            let read = (m.dense_params() + m.expert_params() * m.experts_touched(n)) * m.weights.bytes()
+                + m.embedding_params() * ELEMENT_BYTES;
+            terms.weights = read / (t * self.bandwidth());
+            if self.tp > 1 {
+                // Two all-reduces in each layer; a ring sends and receives 2(t-1)/t of the bytes.
+                let bytes = 2.0 * (t - 1.0) / t * n * h * ELEMENT_BYTES;
+                // The start-up time is stated for 4 GPUs. It grows like the root of the peers: between not at all and by
+                // one message each, this predicts measured steps at a left-out degree best.
+                terms.all_reduce_start = 2.0 * l * 1e-6 * libm::sqrt((t - 1.0) / 3.0);
+                terms.all_reduce_bytes = 2.0 * l * bytes / (self.hardware.link_gb_per_s * 1e9);
+            }
         }
+        terms
     }
 
     /// KV blocks of `block_tokens` tokens that fit beside the weights on each GPU.

@@ -25,6 +25,8 @@ pub struct StepShape {
     pub prefill_tokens: u64,
     /// Tokens of the prefilling sequences whose KV is read, cached and new: `sum (c + q)`.
     pub prefill_context: u64,
+    /// The longest prefilling sequence after its chunk: `max (c + q)`.
+    pub prefill_longest: u64,
     /// Query-key pairs of the prefill attention: `sum (q*c + q*(q+1)/2)`.
     pub prefill_pairs: u128,
     /// Sequences that decode one token each.
@@ -40,6 +42,7 @@ impl StepShape {
         self.prefill_seqs += 1;
         self.prefill_tokens += q;
         self.prefill_context += q + c;
+        self.prefill_longest = self.prefill_longest.max(q + c);
         self.prefill_pairs += u128::from(q) * u128::from(c) + u128::from(q) * u128::from(q + 1) / 2;
     }
 
@@ -49,6 +52,7 @@ impl StepShape {
             prefill_seqs: 0,
             prefill_tokens: 0,
             prefill_context: 0,
+            prefill_longest: 0,
             prefill_pairs: 0,
             decode_seqs: seqs,
             decode_context: context,
