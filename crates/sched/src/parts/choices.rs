@@ -115,7 +115,7 @@ mod tests {
             for (n, d) in [(1, 2), (2, 2), (3, 4), (8, 1), (8, 2), (8, 4)] {
                 let all = members(n);
                 let (mut a, mut b) = (Choices::new(placement, d, 8, 3), Choices::new(placement, d, 8, 3));
-                for key in 0..2_000 {
+                for key in 0..100_000 {
                     let found = a.of(key, &all);
                     assert_eq!(found, b.of(key, &all), "{placement:?} {n} {d} {key}");
                     let mut sorted = found.as_slice().to_vec();

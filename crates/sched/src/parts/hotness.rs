@@ -64,12 +64,13 @@ impl HotnessTree {
     /// block.
     pub fn key(&mut self, arrival: &Arrival<'_>, members: usize) -> Option<Key> {
         let block_tokens = self.rule.block_tokens;
-        let full = arrival.prompt.tokens / block_tokens;
-        let mut blocks = self.rule.initial_blocks.min(full);
-        if blocks == 0 {
+        if arrival.prompt.tokens < block_tokens {
             return None;
         }
-        let id_at = |blocks: u32| arrival.prefix_key(blocks * block_tokens);
+        // A last, partial block tells short prompts apart that share all their whole blocks.
+        let all = arrival.prompt.tokens.div_ceil(block_tokens);
+        let mut blocks = self.rule.initial_blocks.min(all);
+        let id_at = |blocks: u32| arrival.prefix_key(blocks.saturating_mul(block_tokens));
         if !self.rule.adaptive {
             return Some(Key { id: id_at(blocks)?, blocks });
         }
@@ -85,7 +86,7 @@ impl HotnessTree {
             // The share of a node falls while nobody passes, so a look on the next visit sees every collapse.
             node.expanded &= u64::from(node.count) * n >= seen;
             node.count += 1;
-            if !node.expanded || blocks == full {
+            if !node.expanded || blocks == all {
                 node.expanded |= u64::from(node.count) * n > 2 * (seen + 1);
                 self.window.push_back(at);
                 return Some(Key { id, blocks });
@@ -123,6 +124,133 @@ impl HotnessTree {
                 self.free.push(at);
             }
             at = parent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use trimtab_core::{PrefixForest, PrefixId, Prompt, RequestId, SimTime, TenantId};
+
+    const BLOCK: u32 = 512;
+
+    fn tree(window: usize) -> HotnessTree {
+        HotnessTree::new(KeyRule { block_tokens: BLOCK, initial_blocks: 1, adaptive: true, window })
+    }
+
+    fn key_blocks(tree: &mut HotnessTree, forest: &PrefixForest, prompt: Prompt, members: usize) -> Option<u32> {
+        let mut path = Vec::new();
+        forest.path(prompt, &mut path);
+        let arrival = Arrival {
+            id: RequestId(0),
+            arrival: SimTime::ZERO,
+            prompt,
+            path: &path,
+            forest,
+            session: None,
+            turn: 0,
+            tenant: TenantId(0),
+            model: 0,
+            priority: 0,
+        };
+        tree.key(&arrival, members).map(|key| key.blocks)
+    }
+
+    fn chain(forest: &mut PrefixForest, mut parent: Option<PrefixId>, blocks: u32) -> Option<PrefixId> {
+        for _ in 0..blocks {
+            parent = forest.add(parent, parent.map_or(0, |p| forest.end(p)) + BLOCK).ok();
+        }
+        parent
+    }
+
+    fn whole(forest: &PrefixForest, leaf: Option<PrefixId>) -> Prompt {
+        Prompt { leaf, tokens: leaf.map_or(0, |leaf| forest.end(leaf)) }
+    }
+
+    /// Half of the traffic shares `trunk` blocks and then parts in `ways`; the other half shares nothing.
+    fn depth_of_hot_half(trunk: u32, ways: u32, members: usize) -> u32 {
+        let (mut forest, mut tree) = (PrefixForest::new(), tree(1000));
+        let stem = chain(&mut forest, None, trunk);
+        let limbs: Vec<_> = (0..ways).map(|_| chain(&mut forest, stem, 20)).collect();
+        let mut last = 0;
+        for n in 0..4_000_u32 {
+            let lone = chain(&mut forest, None, 2);
+            let cold = whole(&forest, lone);
+            key_blocks(&mut tree, &forest, cold, members);
+            let hot = whole(&forest, limbs[(n % ways) as usize]);
+            last = key_blocks(&mut tree, &forest, hot, members).unwrap();
+        }
+        last
+    }
+
+    #[test]
+    fn keys_grow_until_each_carries_at_most_two_of_n() {
+        for (trunk, ways, members, expected) in [
+            // Half in two ways: a quarter each, which two of eight instances may carry.
+            (1, 2, 8, 2),
+            (5, 2, 8, 6),
+            (12, 4, 8, 13),
+            // Half is within two of four.
+            (5, 2, 4, 1),
+            // Two of two can carry everything.
+            (5, 2, 2, 1),
+            (5, 2, 1, 1),
+        ] {
+            assert_eq!(depth_of_hot_half(trunk, ways, members), expected, "{trunk} {ways} {members}");
+        }
+    }
+
+    #[test]
+    fn keys_shrink_below_one_of_n_and_not_before() {
+        let (mut forest, mut tree) = (PrefixForest::new(), tree(100));
+        let leaf = chain(&mut forest, None, 2);
+        let hot = whole(&forest, leaf);
+        for _ in 0..100 {
+            key_blocks(&mut tree, &forest, hot, 8);
+        }
+        // One request in five: above 1/8 the key stays long, although below 2/8 it would not have grown.
+        let mut visit = |every: u32, rounds: u32| {
+            let mut last = 0;
+            for n in 0..rounds {
+                if n % every == 0 {
+                    last = key_blocks(&mut tree, &forest, hot, 8).unwrap();
+                } else {
+                    let lone = chain(&mut forest, None, 1);
+                    let cold = whole(&forest, lone);
+                    key_blocks(&mut tree, &forest, cold, 8);
+                }
+            }
+            last
+        };
+        for (every, expected) in [(5, 2), (10, 1), (5, 1)] {
+            assert_eq!(visit(every, 400), expected, "one in {every}");
+        }
+    }
+
+    #[test]
+    fn the_tree_forgets_what_left_the_window() {
+        let (mut forest, mut tree) = (PrefixForest::new(), tree(50));
+        let mut depths: BTreeMap<u32, u32> = BTreeMap::new();
+        for n in 0..5_000_u32 {
+            let leaf = chain(&mut forest, None, 1 + n % 5);
+            let prompt = whole(&forest, leaf);
+            *depths.entry(key_blocks(&mut tree, &forest, prompt, 8).unwrap()).or_default() += 1;
+        }
+        assert_eq!(tree.window.len(), 50);
+        assert_eq!(tree.by_key.len(), 50);
+        assert!(tree.nodes.len() <= 51);
+        assert_eq!(depths, BTreeMap::from([(1, 5_000)]));
+    }
+
+    #[test]
+    fn short_prompts() {
+        let (mut forest, mut tree) = (PrefixForest::new(), tree(50));
+        let leaf = chain(&mut forest, None, 1);
+        for (tokens, expected) in [(0, None), (511, None), (512, Some(1))] {
+            let prompt = Prompt { leaf: leaf.filter(|_| tokens > 0), tokens };
+            assert_eq!(key_blocks(&mut tree, &forest, prompt, 8), expected, "{tokens}");
         }
     }
 }

@@ -22,6 +22,7 @@ schedulers! {
     chwbl,
     prefix_hash,
     cache_affinity,
+    dualmap,
     min_ttft,
     mooncake,
     oracle_min_ttft,

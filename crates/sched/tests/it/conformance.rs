@@ -1,0 +1,143 @@
+//! What every registered scheduler has to do.
+
+use rand::RngExt;
+use serde_json::{Map, Value, json};
+use trimtab_core::{InstanceId, RequestId, RngStreams, SessionId, TenantId};
+use trimtab_sched::{Decision, ParamsDoc, Registry, SchedulerDef};
+
+use crate::mock::{Cluster, Did, Run, secs};
+
+fn defaults(doc: &ParamsDoc) -> Value {
+    Value::Object(doc.params.iter().map(|(name, value, _)| ((*name).to_owned(), value.clone())).collect::<Map<_, _>>())
+}
+
+/// A busy hour in small: shared prompts of three kinds, bursts, sessions, an instance that leaves and one that comes back.
+fn busy(def: SchedulerDef, instances: u32) -> Vec<Did> {
+    let mut cluster = Cluster::new(instances, 400);
+    cluster.link = Some(1_000_000);
+    let mut rng = RngStreams::new(3).stream("busy");
+    let trunks: Vec<_> = (0..6).map(|kind| cluster.chain(None, 1 + 3 * kind)).collect();
+    let mut at = 0.0;
+    for n in 0..600_u32 {
+        // Ten at a time, as in traces with coarse clocks.
+        if n % 10 == 0 {
+            at += f64::from(rng.random_range(1..4_u32)) * 0.7;
+        }
+        let trunk = trunks[rng.random_range(0..trunks.len())];
+        let leaf = if n % 50 == 7 { None } else { cluster.chain(trunk, rng.random_range(0..6)) };
+        let id = cluster.request(secs(at), leaf);
+        let request = &mut cluster.requests[id.index()];
+        request.session = (n % 3 != 0).then_some(SessionId(n % 40));
+        request.tenant = TenantId(u16::try_from(n % 5).unwrap());
+    }
+    let mut run = Run::of(def, &Value::Null, cluster);
+    let mut done = Vec::new();
+    for id in 0..600 {
+        if instances > 2 && id == 200 {
+            run.leave(InstanceId(1));
+        }
+        if instances > 2 && id == 400 {
+            run.join(InstanceId(1));
+        }
+        done.push(run.offer(RequestId(id)));
+    }
+    run.advance(secs(1e6));
+    assert!(run.cluster.counters.in_flight.iter().all(|&n| n == 0), "{}: something never ended", def.name);
+    done
+}
+
+fn all() -> Vec<SchedulerDef> {
+    Registry::default().all().to_vec()
+}
+
+#[test]
+fn busy_clusters_are_served_and_reproducible() {
+    for def in all() {
+        for instances in [1, 2, 3, 8] {
+            let first = busy(def, instances);
+            assert_eq!(first, busy(def, instances), "{} with {instances} is not deterministic", def.name);
+            assert!(first.iter().any(|did| matches!(did.decision, Decision::Route(_))), "{}", def.name);
+        }
+    }
+}
+
+#[test]
+fn empty_prompts_and_idle_clusters_are_served() {
+    for def in all() {
+        for instances in [1, 2, 5] {
+            let mut cluster = Cluster::new(instances, 4);
+            let leaf = cluster.chain(None, 1);
+            let ids = [None, leaf, None, leaf].map(|leaf| cluster.request(secs(0.0), leaf));
+            let mut run = Run::of(def, &Value::Null, cluster);
+            for id in ids {
+                let did = run.offer(id);
+                assert!(matches!(did.decision, Decision::Route(_)), "{} with {instances}: {did:?}", def.name);
+            }
+        }
+    }
+}
+
+/// Members whose ids have gaps, as after instances left for good.
+#[test]
+fn only_members_are_chosen() {
+    for def in all() {
+        let mut cluster = Cluster::new(8, 100);
+        cluster.members = vec![InstanceId(1), InstanceId(4), InstanceId(6)];
+        let ids: Vec<_> = (0..60)
+            .map(|n| {
+                let leaf = cluster.chain(None, 1 + n % 7);
+                cluster.request(secs(f64::from(n) * 0.1), leaf)
+            })
+            .collect();
+        let mut run = Run::of(def, &Value::Null, cluster);
+        for id in ids {
+            run.offer(id);
+        }
+    }
+}
+
+#[test]
+fn parameters_round_trip() {
+    for def in all() {
+        let (doc, context) = ((def.params)(), Cluster::new(2, 10).context());
+        let full = defaults(&doc);
+        assert!((def.build)(&full, &context).is_ok(), "{}: its own defaults", def.name);
+        assert!((def.build)(&Value::Null, &context).is_ok(), "{}: nothing", def.name);
+        assert!((def.build)(&json!([1]), &context).is_err(), "{}: a list", def.name);
+        for (name, _, text) in &doc.params {
+            assert!(text.len() > 10, "{}: `{name}` needs a description", def.name);
+            let mut wrong = full.clone();
+            wrong[*name] = json!({ "a": 1 });
+            let error = (def.build)(&wrong, &context).err().expect("an object is no value").0;
+            assert!(error.contains(&format!("`{name}`")), "{}: {error}", def.name);
+            let misspelt = format!("{name}x");
+            let error = (def.build)(&json!({ misspelt: 1 }), &context).err().expect("an unknown name").0;
+            assert!(error.contains(&format!("did you mean `{name}`?")), "{}: {error}", def.name);
+        }
+        let error = (def.build)(&json!({ "qqqqqqqq": 1 }), &context).err().expect("an unknown name").0;
+        assert!(error.contains("qqqqqqqq"), "{}: {error}", def.name);
+    }
+}
+
+#[test]
+fn names_and_texts_are_fit_to_list() {
+    let all = all();
+    for (at, def) in all.iter().enumerate() {
+        assert!(def.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{}", def.name);
+        assert!(all[..at].iter().all(|other| other.name != def.name), "{} twice", def.name);
+        for text in [def.summary, def.citation].iter().chain(def.deviations) {
+            assert!(!text.is_empty() && !text.ends_with('.') && !text.contains("  "), "{}: {text}", def.name);
+        }
+        assert!(!def.summary.starts_with(char::is_uppercase), "{}: {}", def.name, def.summary);
+    }
+}
+
+#[test]
+#[should_panic(expected = "without declaring it")]
+fn undeclared_signals_cannot_be_read() {
+    let mut def = *Registry::default().get("min-ttft").unwrap();
+    def.signals = trimtab_sched::Signals::NONE;
+    let mut cluster = Cluster::new(2, 4);
+    let id = cluster.request(secs(0.0), None);
+    Run::of(def, &Value::Null, cluster).offer(id);
+}
