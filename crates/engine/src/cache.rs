@@ -194,11 +194,6 @@ impl KvCache {
         self.free += private - fresh;
     }
 
-    /// How many blocks `from..to` of a chain are not resident.
-    pub(crate) fn missing(&self, chain: &Chain<'_>, from: u32, to: u32) -> u32 {
-        to - self.peek(chain, to).blocks.clamp(from, to)
-    }
-
     /// Unpins the first `depth` blocks of a chain, deepest first: they become the newest in the eviction list.
     pub(crate) fn unpin(&mut self, chain: &Chain<'_>, depth: u32) {
         for (key, first, last) in chain.spans(self.block).rev() {

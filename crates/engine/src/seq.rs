@@ -66,6 +66,11 @@ impl Seq {
         Chain { forest, path: &self.path, full: tokens / config.block_tokens, tail: if partial { tokens } else { 0 } }
     }
 
+    /// How many leading blocks of its chain have identity once its first `done` tokens are computed.
+    pub(crate) fn named(&self, chain: &Chain<'_>, done: u32, block: u32) -> u32 {
+        if done >= self.request.prompt.tokens { chain.blocks() } else { chain.full.min(done / block) }
+    }
+
     /// How many leading blocks may be hit: at least one token is always computed.
     pub(crate) fn hit_limit(&self, chain: &Chain<'_>, block: u32) -> u32 {
         let full = chain.full.min(self.target.saturating_sub(1) / block);

@@ -293,8 +293,7 @@ impl Instance {
     fn identify(&mut self, slot: u32, world: &mut World<'_>) {
         let seq = &world.seqs[slot];
         let chain = seq.chain(world.forest, &self.config);
-        let complete = seq.done >= seq.request.prompt.tokens;
-        let upto = if complete { chain.blocks() } else { chain.full.min(seq.done / self.config.block_tokens) };
+        let upto = seq.named(&chain, seq.done, self.config.block_tokens);
         if upto > seq.shared {
             self.cache.pin(&chain, seq.shared, upto, upto - seq.shared);
             world.seqs[slot].shared = upto;
@@ -302,12 +301,12 @@ impl Instance {
     }
 
     fn complete(&mut self, slot: u32, now: SimTime, world: &mut World<'_>) {
-        let (block, keep) = (self.config.block_tokens, self.config.cache.generated == Generated::Keep);
         let seq = &mut world.seqs[slot];
         let computed = seq.request.prompt.tokens + seq.generated - 1;
-        seq.held = computed.div_ceil(block);
-        self.name_output(slot, computed, world);
-        self.release(slot, if keep { computed / block } else { 0 }, world);
+        seq.held = computed.div_ceil(self.config.block_tokens);
+        if !self.release_named(slot, computed, world) {
+            self.release(slot, computed, world);
+        }
         let seq = &mut world.seqs[slot];
         assert_eq!(
             seq.processed,
@@ -323,15 +322,16 @@ impl Instance {
         world.news.push((slot, News::Finished));
     }
 
-    /// The blocks of a finished request's output get identity when the workload knows what was generated.
-    fn name_output(&mut self, slot: u32, computed: u32, world: &mut World<'_>) {
+    /// Gives back the blocks of a finished request so that its output can be hit too. False, and nothing done, when the
+    /// workload does not know what was generated.
+    fn release_named(&mut self, slot: u32, computed: u32, world: &mut World<'_>) -> bool {
         let seq = &mut world.seqs[slot];
         let prompt = seq.chain(world.forest, &self.config);
-        let Some(leaf) = seq.request.output_leaf else { return };
+        let Some(leaf) = seq.request.output_leaf else { return false };
         let full = computed / self.config.block_tokens;
         // A cached partial tail and the full block at its place are two blocks; the request holds only one of them.
         if !self.config.cache.enabled || prompt.tail > 0 || full <= seq.shared {
-            return;
+            return false;
         }
         let mut path = std::mem::take(&mut seq.path);
         world.forest.path(trimtab_core::Prompt { leaf: Some(leaf), tokens: computed }, &mut path);
@@ -339,14 +339,19 @@ impl Instance {
         self.cache.pin(&chain, seq.shared, full, full - seq.shared);
         self.cache.unpin(&chain, full);
         self.cache.release(u64::from(seq.held - full));
-        (seq.shared, seq.held) = (0, 0);
         seq.path = path;
+        true
     }
 
-    /// Gives back all blocks of a request. Of its private ones, those before block `keep` stay in the cache unnamed.
-    fn release(&mut self, slot: u32, keep: u32, world: &mut World<'_>) {
+    /// Gives back all blocks of a request that has computed `computed` tokens.
+    fn release(&mut self, slot: u32, computed: u32, world: &mut World<'_>) {
         let seq = &world.seqs[slot];
-        let kept = keep.saturating_sub(seq.shared);
+        let block = self.config.block_tokens;
+        let kept = if self.config.cache.enabled && self.config.cache.generated == Generated::Keep {
+            (computed / block).saturating_sub(seq.shared.max(seq.request.prompt.tokens / block))
+        } else {
+            0
+        };
         self.cache.retire(kept);
         self.cache.release(u64::from(seq.held - seq.shared - kept));
         self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared);

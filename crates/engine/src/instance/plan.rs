@@ -3,7 +3,7 @@
 use trimtab_core::SimTime;
 
 use super::{Instance, Step, World};
-use crate::config::{Generated, Mixing, Order, Stepping, Visible};
+use crate::config::{Mixing, Order, Stepping, Visible};
 use crate::cost::StepShape;
 use crate::run::Run;
 
@@ -11,8 +11,8 @@ use crate::run::Run;
 enum Batch {
     /// It holds prefill work, and the decodes if `decodes`.
     Prefill { decodes: bool },
-    /// It holds decodes only.
-    Decode,
+    /// It holds decodes only. After a preemption the queue was not looked at, so it must be after one step.
+    Decode { preempted: bool },
     /// Everything was preempted: try again.
     Nothing,
 }
@@ -29,7 +29,7 @@ impl Instance {
             let end = match batch {
                 Batch::Nothing => continue,
                 Batch::Prefill { decodes } => self.start_prefill(now, decodes, world),
-                Batch::Decode => self.start_decode(now, world),
+                Batch::Decode { preempted } => self.start_decode(now, preempted, world),
             };
             self.epoch += 1;
             return Some(end);
@@ -46,7 +46,7 @@ impl Instance {
         }
         match (self.chunks.is_empty(), self.decodes.is_empty()) {
             (false, no_decodes) => Batch::Prefill { decodes: !no_decodes },
-            (true, false) => Batch::Decode,
+            (true, false) => Batch::Decode { preempted },
             (true, true) => Batch::Nothing,
         }
     }
@@ -59,8 +59,8 @@ impl Instance {
         if !self.chunks.is_empty() {
             return Batch::Prefill { decodes: false };
         }
-        self.make_room(world);
-        if self.decodes.is_empty() { Batch::Nothing } else { Batch::Decode }
+        let preempted = self.make_room(world);
+        if self.decodes.is_empty() { Batch::Nothing } else { Batch::Decode { preempted } }
     }
 
     /// Takes the blocks of the decodes' next step, preempting the last admitted until there are enough. Whether any was
@@ -79,9 +79,7 @@ impl Instance {
     }
 
     fn preempt_last(&mut self, world: &mut World<'_>) {
-        let block = self.config.block_tokens;
-        let keep = self.config.cache.generated == Generated::Keep;
-        let (slot, generated_upto) = if let Some(slot) = self.partial.take() {
+        let (slot, computed) = if let Some(slot) = self.partial.take() {
             let seq = &mut world.seqs[slot];
             seq.recomputed += u64::from(seq.done);
             (slot, seq.done)
@@ -92,10 +90,10 @@ impl Instance {
             seq.generated = tokens - seq.request.prompt.tokens;
             seq.last_token = last_token;
             seq.recomputed += u64::from(tokens);
-            seq.held = (tokens - 1).div_ceil(block);
+            seq.held = (tokens - 1).div_ceil(self.config.block_tokens);
             (slot, tokens - 1)
         };
-        self.release(slot, if keep { generated_upto / block } else { 0 }, world);
+        self.release(slot, computed, world);
         let seq = &mut world.seqs[slot];
         seq.reset();
         world.rows[seq.request.id.index()].preemptions += 1;
@@ -123,37 +121,49 @@ impl Instance {
         true
     }
 
-    /// New blocks that the next `chunk` tokens of a request take.
+    /// Blocks that the next `chunk` tokens of a request take from those that can be had.
     fn blocks_for(&self, slot: u32, chunk: u32, world: &World<'_>) -> u64 {
         let seq = &world.seqs[slot];
-        let block = self.config.block_tokens;
-        let covered = (seq.done + chunk).div_ceil(block);
+        let covered = (seq.done + chunk).div_ceil(self.config.block_tokens);
         let mut blocks = covered.saturating_sub(seq.held);
         if self.config.cache.visible == Visible::Scheduled && blocks > 0 {
-            // Blocks that became resident meanwhile are shared, not allocated.
+            // Blocks that became resident meanwhile are shared; those that somebody pins cost nothing.
             let chain = seq.chain(world.forest, &self.config);
-            let complete = seq.done + chunk >= seq.request.prompt.tokens;
-            let upto = if complete { chain.blocks() } else { chain.full.min((seq.done + chunk) / block) };
-            let named = upto.saturating_sub(seq.held);
-            if named > 0 {
-                blocks -= named - self.cache.missing(&chain, seq.held, upto);
-            }
+            let pinned = self.cache.peek(&chain, seq.named(&chain, seq.done + chunk, self.config.block_tokens)).pinned;
+            blocks -= pinned.saturating_sub(seq.held);
         }
         u64::from(blocks)
     }
 
     /// Takes the blocks for a chunk and puts it into the batch.
     fn schedule(&mut self, slot: u32, chunk: u32, world: &mut World<'_>) {
-        let seq = &world.seqs[slot];
-        let covered = (seq.done + chunk).div_ceil(self.config.block_tokens).max(seq.held);
-        self.cache.allocate(u64::from(covered - seq.held));
+        let scheduled = self.config.cache.visible == Visible::Scheduled;
         let seq = &mut world.seqs[slot];
-        seq.held = covered;
         seq.done += chunk;
         seq.processed += u64::from(chunk);
+        if scheduled {
+            self.share_resident(slot, world);
+        }
+        let seq = &mut world.seqs[slot];
+        let covered = seq.done.div_ceil(self.config.block_tokens).max(seq.held);
+        self.cache.allocate(u64::from(covered - seq.held));
+        seq.held = covered;
         self.chunks.push((slot, chunk));
-        if self.config.cache.visible == Visible::Scheduled {
+        if scheduled {
             self.identify(slot, world);
+        }
+    }
+
+    /// Shares the blocks of a chunk that are resident already, before anything is evicted for the rest of it.
+    fn share_resident(&mut self, slot: u32, world: &mut World<'_>) {
+        let seq = &world.seqs[slot];
+        let chain = seq.chain(world.forest, &self.config);
+        let resident = self.cache.peek(&chain, seq.named(&chain, seq.done, self.config.block_tokens)).blocks;
+        if resident > seq.shared {
+            self.cache.pin(&chain, seq.shared, resident, resident.min(seq.held) - seq.shared);
+            let seq = &mut world.seqs[slot];
+            seq.shared = resident;
+            seq.held = seq.held.max(resident);
         }
     }
 
@@ -225,7 +235,7 @@ impl Instance {
         end
     }
 
-    fn start_decode(&mut self, now: SimTime, world: &mut World<'_>) -> SimTime {
+    fn start_decode(&mut self, now: SimTime, preempted: bool, world: &mut World<'_>) -> SimTime {
         let cost = &*self.config.cost;
         let block = self.config.block_tokens;
         // Under PrefillFirst, decodes may have stood still: the gap before this step's token is longer than the step.
@@ -233,7 +243,7 @@ impl Instance {
         let limit = self.decodes.steps_to_first_end();
         // The blocks of the first step are taken already.
         let first = self.decodes.demand(1, block);
-        let steps = if world.stepping == Stepping::Every || stalled {
+        let steps = if world.stepping == Stepping::Every || stalled || preempted {
             1
         } else if self.config.order == Order::LongestPrefix && !self.waiting.is_empty() {
             // An eviction may change whose turn it is.

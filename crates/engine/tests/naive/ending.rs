@@ -14,7 +14,7 @@ impl Instance<'_> {
         for i in 0..self.running.len() {
             if let Work::Chunk(tokens) = self.running[i].work {
                 self.running[i].done += tokens;
-                self.name_prompt_blocks(i, self.running[i].done, result);
+                self.name_prompt_blocks(i, self.running[i].done, false, result);
             }
         }
         let mut i = 0;

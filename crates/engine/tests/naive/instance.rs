@@ -274,20 +274,28 @@ impl<'a> Instance<'a> {
 
     fn take_chunk(&mut self, i: usize, chunk: u32, wanted: &[Held], result: &mut NaiveResult) {
         result.reached.shared_at_planning += wanted.iter().filter(|&&held| held != Held::Private).count() as u64;
+        if self.config.cache.visible == Visible::Scheduled {
+            // Private copies of what is resident by now are given up before anything is evicted.
+            self.name_prompt_blocks(i, self.running[i].done + chunk, true, result);
+        }
         self.running[i].held.extend(wanted);
         self.running[i].work = Work::Chunk(chunk);
         self.make_room(result);
         if self.config.cache.visible == Visible::Scheduled {
-            self.name_prompt_blocks(i, self.running[i].done + chunk, result);
+            self.name_prompt_blocks(i, self.running[i].done + chunk, false, result);
         }
     }
 
-    /// Shares the private blocks of a sequence that the first `tokens` tokens of its prompt fill.
-    pub(super) fn name_prompt_blocks(&mut self, i: usize, tokens: u32, result: &mut NaiveResult) {
+    /// Shares the private blocks of a sequence that the first `tokens` tokens of its prompt fill; only those that are
+    /// resident already if `resident`.
+    pub(super) fn name_prompt_blocks(&mut self, i: usize, tokens: u32, resident: bool, result: &mut NaiveResult) {
         let s = &mut self.running[i];
         let request = &self.requests[s.request];
         let names = prompt_names(self.config, self.forest, request);
         for ((index, held), name) in (0..).zip(&mut s.held).zip(names) {
+            if resident && !self.cache.contains(name) {
+                break;
+            }
             if *held == Held::Private && covered(request.prompt, index, tokens, self.config.block_tokens) {
                 result.reached.shared_later += u64::from(self.cache.contains(name));
                 self.cache.insert(name);

@@ -1,0 +1,133 @@
+//! The engine's central test: on random small cases, macro-steps, single steps and the naive reference simulator agree
+//! on every column, every gap and every counter.
+//!
+//! `TRIMTAB_CASES=100000 cargo test --release -p trimtab-engine --test agreement` runs more; `TRIMTAB_FIRST_CASE` sets
+//! the first seed.
+
+mod common;
+mod naive;
+
+use common::generate::Case;
+use naive::{NaiveOutcome, NaiveRow, Reached};
+use trimtab_core::{InstanceId, SimTime, Summary};
+use trimtab_engine::{ClusterConfig, InstanceTotals, Outcome, Row, RunResult, Stepping, run};
+use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, no_params};
+
+/// Sends each request where the case says.
+struct Fixed(Vec<usize>);
+
+impl Scheduler for Fixed {
+    fn route(&mut self, arrival: &Arrival<'_>, _: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        Decision::Route(InstanceId::from_index(self.0[arrival.id.index()]))
+    }
+}
+
+const FIXED: SchedulerDef = SchedulerDef {
+    name: "fixed",
+    summary: "a list of instances",
+    citation: "test",
+    deviations: &[],
+    signals: Signals::NONE,
+    hooks: false,
+    params: no_params,
+    build: |_, _| unreachable!("built by hand"),
+};
+
+fn engine(case: &Case, stepping: Stepping) -> RunResult {
+    let config = ClusterConfig { stepping, series: true, ..case.config.clone() };
+    run(&config, &FIXED, Box::new(Fixed(case.route.clone())), &mut case.workload.clone())
+}
+
+fn reference(case: &Case) -> naive::NaiveResult {
+    naive::simulate(&case.config, &case.workload, &mut |request, _| case.route[request])
+}
+
+/// A row of the engine in the words of the reference.
+fn plain(row: &Row) -> NaiveRow {
+    let time = |t: SimTime| (t != SimTime::MAX).then_some(t);
+    let completed = row.outcome == Outcome::Completed;
+    NaiveRow {
+        arrival: row.arrival,
+        routed: time(row.routed),
+        admitted: time(row.admitted),
+        first_token: time(row.first_token),
+        finish: time(row.finish).filter(|_| completed),
+        instance: row.instance.index(),
+        prompt: row.prompt_tokens,
+        hit_tokens: row.hit_tokens,
+        hit_blocks: row.hit_blocks,
+        recomputed: row.recomputed_tokens,
+        output: if completed { row.output_tokens } else { 0 },
+        preemptions: row.preemptions,
+        migrations: row.migrations,
+        outcome: match row.outcome {
+            Outcome::Completed => NaiveOutcome::Completed,
+            Outcome::Rejected => NaiveOutcome::Rejected,
+            other => panic!("a request ended as {other:?}"),
+        },
+    }
+}
+
+/// Everything that an output file could hold, as text.
+fn totals(instances: &[InstanceTotals]) -> String {
+    format!("{instances:?}")
+}
+
+/// The first difference between the three, or a broken invariant, if any.
+fn difference(case: &Case) -> Option<String> {
+    let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compare(case)));
+    compared.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Some(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+    })
+}
+
+fn compare(case: &Case) -> Option<String> {
+    let (by_run, by_step, expected) = (engine(case, Stepping::Macro), engine(case, Stepping::Every), reference(case));
+    let mut all = expected.gaps.clone();
+    let gaps = Summary::of(&mut all);
+    for (name, result) in [("macro-steps", &by_run), ("single steps", &by_step)] {
+        for (id, (row, want)) in result.rows.iter().zip(&expected.rows).enumerate() {
+            if plain(row) != *want {
+                return Some(format!("{name}, request {id}:\n got {:?}\nwant {want:?}", plain(row)));
+            }
+        }
+        let evicted: u64 = result.instances.iter().map(|i| i.evicted_blocks).sum();
+        let iterations: u64 = result.instances.iter().map(|i| i.iterations).sum();
+        let got = (result.rows.len(), result.gaps.summary(), iterations, evicted);
+        let want = (expected.rows.len(), gaps, expected.iterations, expected.evicted_blocks);
+        if got != want {
+            return Some(format!("{name}: rows, gaps, iterations, evictions\n got {got:?}\nwant {want:?}"));
+        }
+    }
+    if totals(&by_run.instances) != totals(&by_step.instances) {
+        let (a, b) = (totals(&by_run.instances), totals(&by_step.instances));
+        return Some(format!("instance totals differ\nmacro {a}\nevery {b}"));
+    }
+    if by_run.load_cv.to_bits() != by_step.load_cv.to_bits() || by_run.makespan != by_step.makespan {
+        return Some(format!("load cv {} and {}", by_run.load_cv, by_step.load_cv));
+    }
+    None
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var_os(name).map_or(default, |v| v.to_str().and_then(|v| v.parse().ok()).expect("a whole number"))
+}
+
+#[test]
+fn macro_steps_single_steps_and_the_reference_agree() {
+    let (first, cases) = (setting("TRIMTAB_FIRST_CASE", 0), setting("TRIMTAB_CASES", 4000));
+    let mut reached = Reached::default();
+    for seed in first..first + cases {
+        let case = Case::new(seed);
+        if difference(&case).is_some() {
+            let small = case.shrunk(|smaller| difference(smaller).is_some());
+            let why = difference(&small).unwrap_or_default();
+            panic!("TRIMTAB_FIRST_CASE={seed} TRIMTAB_CASES=1\n{}\n{why}", small.describe());
+        }
+        reached.add(&reference(&case).reached);
+    }
+    for (feature, count) in reached.counts() {
+        assert!(cases < 4000 || count >= 20, "{feature} was reached {count} times only");
+    }
+}
