@@ -12,10 +12,12 @@ mod json;
 mod number;
 mod read;
 mod rescale;
+pub mod stats;
 mod trace;
 
 pub use error::{BadInput, Kind, ReadError};
 pub use formats::{FormatDef, format_by_name, formats};
 pub use read::{ReadOptions, ZeroOutput, read, read_file};
 pub use rescale::{Ratio, RescaleError};
+pub use stats::{Stats, StatsOptions};
 pub use trace::{Note, NoteKind, Trace};

@@ -3,4 +3,5 @@
 mod bad_input;
 mod formats;
 mod mooncake;
+mod stats;
 mod support;
