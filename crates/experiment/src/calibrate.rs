@@ -9,6 +9,7 @@ mod identify;
 mod pair;
 mod profile;
 mod report;
+mod requests;
 mod rows;
 mod suspect;
 
@@ -21,6 +22,10 @@ pub use identify::Kept;
 pub use pair::{PairFit, Residual};
 pub use profile::{Profile, ProfileError, ProfileFile, SCHEMA};
 pub use report::{residuals_csv, text};
+pub use requests::{
+    DistributionError, Measured, MeasuredRun, RequestsError, Server, Simulated, Validation, fit_host, read_requests,
+    validate, validation_csv, validation_text,
+};
 pub use rows::{Deployments, Kind, Row, RowsError, Selection, parse_rows, read_rows};
 pub use suspect::Suspect;
 

@@ -246,3 +246,79 @@ fn measured_steps_are_predicted() {
     let decode = Accuracy::of(decode);
     assert!(decode.mape <= 0.04, "{decode:?}\n{report}");
 }
+
+#[test]
+fn a_measured_server_is_replayed() {
+    let (Some(steps), Some(requests)) = (measured("steps.csv"), measured("rtx4090_llama8b_requests.csv")) else {
+        return;
+    };
+    let kernels = Selection {
+        hardware: Some("rtx-4090".into()),
+        engine: Some("vllm-0.19-kernelsum".into()),
+        ..Selection::default()
+    };
+    let fitted = calibrate(read_rows(&steps, &kernels).unwrap(), None).unwrap();
+    let (run, requests) = read_requests(&requests).unwrap();
+    let run = run.unwrap();
+    let tuning = Some(fitted.pairs[0].tuning);
+    let deployment =
+        crate::catalog::resolve(&run.model, &run.hardware, run.tp, crate::catalog::Overrides { tuning, weights: None })
+            .unwrap();
+    // The server's own block count from its log, and the one derived without it.
+    for kv_blocks in [Some(2_588), None] {
+        let found = validate(&requests, &deployment, &Server { kv_blocks, ..Server::default() }).unwrap();
+        let report = validation_text(&found);
+        for error in [found.ttft.mean_error, found.tpot.mean_error, found.e2e.mean_error] {
+            assert!(error.abs() <= 0.03, "{report}");
+        }
+        assert!(found.per_request_e2e_mape <= 0.04, "{report}");
+        assert!(found.preemptions > 0, "{report}");
+    }
+}
+
+#[test]
+fn time_outside_the_engine_delays_only_what_the_client_sees() {
+    let deployment = crate::catalog::resolve("llama-3.1-8b", "h100", 1, crate::catalog::Overrides::default()).unwrap();
+    let request = |i: u32| Measured {
+        id: i.to_string(),
+        arrival: f64::from(i),
+        input_tokens: 500,
+        output_tokens: 1 + i,
+        ttft: 0.05,
+        tpot: (i > 0).then_some(0.01),
+        e2e: 0.1,
+    };
+    let requests: Vec<Measured> = (0..4).map(request).collect();
+    let run = |api_ms| validate(&requests, &deployment, &Server { api_ms, ..Server::default() }).unwrap();
+    let (without, with) = (run(0.0), run(20.0));
+    assert_eq!(without.tpot, with.tpot);
+    for ((_, a), (_, b)) in without.pairs.iter().zip(&with.pairs) {
+        assert!((b.ttft - a.ttft - 0.02).abs() < 1e-12 && (b.e2e - a.e2e - 0.02).abs() < 1e-12, "{a:?} {b:?}");
+    }
+}
+
+#[test]
+fn host_time_is_found_again() {
+    let at = |step_us| {
+        let tuning = Some(Tuning { step_us, ..Tuning::default() });
+        crate::catalog::resolve("llama-3.1-8b", "h100", 1, crate::catalog::Overrides { tuning, weights: None }).unwrap()
+    };
+    let mut requests: Vec<Measured> = (0..20)
+        .map(|i| Measured {
+            id: i.to_string(),
+            arrival: f64::from(i) / 5.0,
+            input_tokens: 200 + 10 * i,
+            output_tokens: 50,
+            ttft: 1.0,
+            tpot: Some(1.0),
+            e2e: 1.0,
+        })
+        .collect();
+    let truth = validate(&requests, &at(2_340.0), &Server::default()).unwrap();
+    for (request, (_, simulated)) in requests.iter_mut().zip(&truth.pairs) {
+        (request.ttft, request.tpot, request.e2e) = (simulated.ttft, simulated.tpot, simulated.e2e);
+    }
+    let found = fit_host(&requests, &at(0.0), &Server::default()).unwrap();
+    assert!((found.step_us - 2_340.0).abs() < 1.0, "{}", found.step_us);
+    assert!(found.per_request_e2e_mape < 1e-9, "{}", found.per_request_e2e_mape);
+}
