@@ -246,8 +246,10 @@ impl Instance {
         let steps = if world.stepping == Stepping::Every || stalled || preempted {
             1
         } else if self.config.order == Order::LongestPrefix && !self.waiting.is_empty() {
-            // An eviction may change whose turn it is.
-            self.decodes.steps_within(first + self.cache.free(), limit, block)
+            // An eviction may change whose turn it is. Under PrefillFirst the queue was looked at before the first step
+            // took its blocks, perhaps from the cache.
+            let looked_before = self.config.mixing == Mixing::PrefillFirst && first > 0;
+            if looked_before { 1 } else { self.decodes.steps_within(first + self.cache.free(), limit, block) }
         } else {
             self.decodes.steps_within(first + self.cache.available(), limit, block)
         };
