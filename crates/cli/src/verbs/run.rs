@@ -17,6 +17,7 @@ use crate::printer::Printer;
 
 /// Arguments of `trimtab run`.
 #[derive(Debug, clap::Args)]
+#[command(allow_negative_numbers = true)]
 pub(crate) struct Args {
     /// Trace file to replay; the format is sniffed
     #[arg(long, value_name = "FILE", conflicts_with = "workload")]
