@@ -23,6 +23,7 @@ schedulers! {
     prefix_hash,
     cache_affinity,
     dualmap,
+    preble,
     min_ttft,
     mooncake,
     oracle_min_ttft,
