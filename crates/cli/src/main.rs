@@ -27,10 +27,14 @@ struct Cli {
 enum Verb {
     /// One simulation: a table, or one JSON document with `--json`
     Run(Box<verbs::run::Args>),
+    /// Look at traces
+    Trace(verbs::trace::Args),
     /// What there is to choose from
     List(verbs::list::Args),
     /// Everything about one scheduler
     Explain(verbs::explain::Args),
+    /// Fit the step cost to measured steps, or hold it against a measured server
+    Calibrate(Box<verbs::calibrate::Args>),
 }
 
 fn main() -> std::process::ExitCode {
@@ -38,7 +42,9 @@ fn main() -> std::process::ExitCode {
     let printer = Printer::new(cli.quiet, cli.no_progress);
     let outcome = match cli.verb {
         Verb::Run(args) => verbs::run::run(&args, printer),
+        Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
+        Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),
         Verb::Explain(args) => verbs::explain::run(&args, printer),
     };
     match outcome {
