@@ -6,3 +6,4 @@ pub mod catalog;
 pub mod metrics;
 pub mod scenario;
 pub mod simulate;
+pub mod table_profile;

@@ -120,7 +120,37 @@ fn check_monotone(name: &str, cost: &dyn StepCost, prefill: bool, chunks: &[(u32
     }
 }
 
+/// A table of (batch or new tokens, context, picoseconds) measurements, each used as a prefill and as a decode.
+fn table(points: &[(u32, u32, u32)]) -> Table {
+    let prefill = |&(new, cached, ps): &(u32, u32, u32)| {
+        let mut shape = StepShape::default();
+        shape.add_chunk(new, cached);
+        let pairs = u64::try_from(shape.prefill_pairs).unwrap();
+        PrefillPoint { tokens: shape.prefill_tokens, pairs, ps: 1_000 * u64::from(ps) }
+    };
+    let decode = |&(seqs, context, ps): &(u32, u32, u32)| DecodePoint {
+        seqs: seqs.min(300),
+        context: u64::from(seqs.min(300)) * u64::from(context),
+        ps: 1_000 * u64::from(ps),
+    };
+    Table::new(&points.iter().map(prefill).collect::<Vec<_>>(), &points.iter().map(decode).collect::<Vec<_>>()).unwrap()
+}
+
 proptest! {
+    /// Tables of arbitrary measurements, contradictory ones included, obey the laws too.
+    #[test]
+    fn every_table_obeys_the_laws(
+        points in prop::collection::vec((1_u32..600, 0_u32..20_000, 1_u32..u32::MAX), 1..12),
+        chunks in prop::collection::vec((1_u32..5_000, 0_u32..100_000), 0..4),
+        seqs in 0_u32..400,
+        mean in 1_u64..50_000,
+        steps in 1_u64..200,
+    ) {
+        let table = table(&points);
+        check_line("table", &table, seqs.max(1), u64::from(seqs) * mean, steps);
+        check_monotone("table", &table, true, &chunks, seqs, u64::from(seqs) * mean);
+    }
+
     #[test]
     fn every_model_obeys_the_laws(
         chunks in prop::collection::vec((1_u32..5_000, 0_u32..100_000), 0..4),

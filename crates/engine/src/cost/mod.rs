@@ -9,12 +9,14 @@ mod fixed;
 mod laws;
 mod linear;
 mod polynomial;
+mod table;
 
 pub use analytic::Analytic;
 pub use deployment::{Deployment, DeploymentError, Experts, Hardware, Model, Terms, Tuning, WeightType};
 pub use fixed::Fixed;
 pub use linear::Linear;
 pub use polynomial::Polynomial;
+pub use table::{DecodePoint, PrefillPoint, Table, TableError};
 
 /// What one engine iteration (a step) computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
