@@ -33,10 +33,35 @@ impl Arrival<'_> {
     pub fn prefix_key(&self, tokens: u32) -> Option<u64> {
         let tokens = tokens.min(self.prompt.tokens);
         let at = self.path.partition_point(|&id| self.forest.end(id) < tokens);
-        let node = *self.path.get(at)?;
-        // Within one node, equal ends mean equal prefixes; nodes never share an end with their parent.
-        (tokens > 0).then(|| u64::from(node.0) << 32 | u64::from(tokens))
+        (tokens > 0).then_some(key_of(*self.path.get(at)?, tokens))
     }
+
+    /// The [`Self::prefix_key`] of every multiple of `block_tokens` up to the whole prompt, which comes last.
+    pub fn prefix_keys(&self, block_tokens: u32) -> impl Iterator<Item = u64> + '_ {
+        let mut at = 0;
+        (1..=self.prompt.tokens.div_ceil(block_tokens)).map_while(move |blocks| {
+            let tokens = blocks.saturating_mul(block_tokens).min(self.prompt.tokens);
+            // Strides double until they pass the position: prompts may consist of many short nodes.
+            let before = |at: usize| self.path.get(at).is_some_and(|&id| self.forest.end(id) < tokens);
+            let mut stride = 1;
+            while before(at + stride - 1) {
+                at += stride;
+                stride *= 2;
+            }
+            while stride > 1 {
+                stride /= 2;
+                if before(at + stride - 1) {
+                    at += stride;
+                }
+            }
+            Some(key_of(*self.path.get(at)?, tokens))
+        })
+    }
+}
+
+/// Within one node, equal ends mean equal prefixes; nodes never share an end with their parent.
+fn key_of(node: PrefixId, tokens: u32) -> u64 {
+    u64::from(node.0) << 32 | u64::from(tokens)
 }
 
 /// The signals that a scheduler reads. One that was not declared cannot be read, and a run whose spec turns a declared
@@ -277,4 +302,43 @@ impl<'a> ClusterView<'a> {
 
 fn check(declared: bool, signal: &str) {
     assert!(declared, "a scheduler read the signal `{signal}` without declaring it in its SchedulerDef");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_keys_name_equal_prefixes() {
+        let mut forest = PrefixForest::new();
+        let mut parent = None;
+        // Nodes of 16 tokens, of 100, and one long run.
+        for end in (16..800).step_by(16).chain((900..3000).step_by(100)).chain([9000]) {
+            parent = forest.add(parent, end).ok();
+        }
+        for (tokens, block) in
+            [(0, 512), (1, 512), (512, 512), (513, 16), (700, 100), (2950, 512), (8999, 512), (9000, 7)]
+        {
+            let prompt = Prompt { leaf: parent, tokens };
+            let mut path = Vec::new();
+            forest.path(prompt, &mut path);
+            let arrival = Arrival {
+                id: RequestId(0),
+                arrival: SimTime::ZERO,
+                prompt,
+                path: &path,
+                forest: &forest,
+                session: None,
+                turn: 0,
+                tenant: TenantId(0),
+                model: 0,
+                priority: 0,
+            };
+            let all: Vec<u64> = arrival.prefix_keys(block).collect();
+            let each: Vec<u64> = (1..=tokens.div_ceil(block)).filter_map(|b| arrival.prefix_key(b * block)).collect();
+            assert_eq!(all, each, "{tokens} {block}");
+            assert_eq!(all.len(), tokens.div_ceil(block) as usize);
+            assert_eq!(arrival.prefix_key(u32::MAX), all.last().copied());
+        }
+    }
 }

@@ -34,7 +34,8 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
         "keys grow by one block at a time and start at one block: unpublished, the only step that gives the published \
          key lengths of 2, 6 and 13 blocks",
         "traffic shares are taken over the last 1,000 requests: unpublished, the value of a port",
-        "a node of the tree keeps its count when its parent collapses, so that a quick regrowth remembers recent traffic",
+        "traffic is counted on the whole path of a prompt, beyond its key: with counts that start at each growth the \
+         published mix of key lengths cannot come about",
         "64 ring points for each instance; one, as published, makes the busiest instance a candidate 2.3 times too often \
          at 8 instances",
         "the overload threshold is the objective times the instance's sustained prefill speed: its value is unpublished",
