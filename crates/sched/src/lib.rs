@@ -35,3 +35,8 @@ pub trait Scheduler: Send {
         let _ = (hook, view, actions);
     }
 }
+
+/// The guide's example is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-scheduler.md")]
+pub struct WritingAScheduler;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that finds nothing fails")]
 
+mod classics;
 mod conformance;
 mod dualmap;
 mod mock;
+mod mooncake;
 mod replay;

@@ -186,6 +186,13 @@ impl Cluster {
         SimTime(waited.0 + self.queue_ps(home) - behind)
     }
 
+    /// The wait at an instance, without counting as a look.
+    pub(crate) fn wait_ps(&self, at: InstanceId) -> u64 {
+        let jobs = &self.instances[at.index()].jobs;
+        let behind: u64 = jobs.iter().skip(usize::from(!self.frozen)).map(|job| work_ps(job.miss)).sum();
+        behind + self.head_end(at.index()).map_or(0, |end| end.saturating_since(self.now).0)
+    }
+
     fn look(&self) {
         self.looks.set(self.looks.get() + 1);
     }
@@ -265,10 +272,7 @@ impl Probe for Cluster {
 
     fn queue_ps(&self, at: InstanceId) -> u64 {
         self.look();
-        let all: u64 = self.instances[at.index()].jobs.iter().map(|job| work_ps(job.miss)).sum();
-        let rest = self.head_end(at.index()).map_or(0, |end| end.saturating_since(self.now).0);
-        let head = self.instances[at.index()].jobs.first().filter(|_| !self.frozen).map_or(0, |job| work_ps(job.miss));
-        all - head + rest
+        self.wait_ps(at)
     }
 
     fn queued(&self, at: InstanceId, out: &mut Vec<Queued>) {
