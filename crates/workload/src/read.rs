@@ -89,6 +89,9 @@ fn read_lines(mut lines: Lines, path: &Path, options: &ReadOptions) -> Result<Tr
     if let Some(issue) = input::reject_foreign(head) {
         return Err(bad(1, 0, issue));
     }
+    if head.trim_ascii().is_empty() {
+        return Err(ReadError::Empty { path: path.into(), rows: 0, notes: Vec::new() });
+    }
     let def = match &options.format {
         Some(name) => formats::format_by_name(name)
             .ok_or_else(|| ReadError::UnknownFormat { name: name.clone(), hint: formats::names_hint() })?,
