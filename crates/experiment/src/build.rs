@@ -65,6 +65,9 @@ impl Scenario {
         };
         slo("slo.tpot_s", self.slo.tpot_s)?;
         slo("slo.e2e_s", self.slo.e2e_s)?;
+        if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
+            return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
+        }
         Ok(ClusterConfig {
             instances: vec![instance; self.cluster.instances as usize],
             seed: self.seed,

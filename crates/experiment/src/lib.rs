@@ -1,9 +1,21 @@
-//! From a written spec to results: scenarios, the catalogue of models and hardware, runs and their statistics.
+//! From a written spec to results: scenarios, the catalogue of models and hardware, runs and their statistics;
+//! experiments of many cells, capacity searches and what they leave on disk.
 
 pub mod build;
 pub mod calibrate;
+pub mod capacity;
 pub mod catalog;
+pub mod diagnose;
 pub mod metrics;
+pub mod plan;
+pub mod results;
 pub mod scenario;
 pub mod simulate;
+pub mod spec;
+pub mod stats;
+pub mod summary;
+pub mod sweep;
 pub mod table_profile;
+pub mod traces;
+mod tree;
+mod warn;

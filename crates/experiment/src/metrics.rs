@@ -1,13 +1,13 @@
 //! What a run is reduced to.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trimtab_core::{PS_PER_S, SimTime, Summary};
 use trimtab_engine::{InstanceTotals, Outcome, Row, RunResult, WINDOW};
 
 use crate::scenario::{Scenario, Slo};
 
 /// The statistics of one run. Times in seconds, shares from 0 to 1; absent where there is nothing to measure.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// All requests, the warm-up included.
     pub requests: u64,
@@ -62,7 +62,7 @@ pub struct Metrics {
 }
 
 /// Mean and nearest-rank quantiles in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// How many samples.
     pub n: u64,
@@ -81,7 +81,7 @@ pub struct Quantiles {
 }
 
 /// The share of prompts found cached, by four definitions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HitRatio {
     /// Hit tokens over prompt tokens.
     pub tokens: Option<f64>,
@@ -94,7 +94,7 @@ pub struct HitRatio {
 }
 
 /// The statistics of one instance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InstanceMetrics {
     /// Requests that ended here.
     pub requests: u64,
@@ -131,9 +131,17 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// How many rows at the start belong to the warm-up.
+pub fn warmup(scenario: &Scenario, rows: &[Row]) -> usize {
+    let start = rows.first().map_or(SimTime::ZERO, |row| row.arrival);
+    let span = scenario.warmup_s.and_then(SimTime::from_secs_f64).unwrap_or(SimTime::ZERO);
+    let by_time = rows.partition_point(|row| row.arrival - start < span);
+    rows.len().min(scenario.warmup_requests as usize).max(by_time)
+}
+
 /// Reduces a run to its statistics.
 pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
-    let measured = &result.rows[result.rows.len().min(scenario.warmup_requests as usize)..];
+    let measured = &result.rows[warmup(scenario, &result.rows)..];
     let of = |f: fn(&Row) -> Option<SimTime>| -> Quantiles {
         let mut samples: Vec<u64> = measured.iter().filter_map(f).map(|t| t.0).collect();
         Summary::of(&mut samples).into()

@@ -21,6 +21,8 @@ pub struct Scenario {
     pub slo: Slo,
     /// The first requests, left out of the statistics.
     pub warmup_requests: u32,
+    /// Requests that arrive in the first this many seconds after the first one, left out of the statistics too.
+    pub warmup_s: Option<f64>,
 }
 
 /// Equal instances.
@@ -184,6 +186,8 @@ pub enum Cost {
 pub struct Workload {
     /// A trace file.
     pub trace: Option<PathBuf>,
+    /// SHA-256 of the trace file as it lies on disk; another file is refused.
+    pub sha256: Option<String>,
     /// Its format, when it should not be sniffed.
     pub format: Option<String>,
     /// A generator, by name.
@@ -198,6 +202,11 @@ pub struct Workload {
     pub rate: Option<f64>,
     /// Divides arrival times by this.
     pub speedup: Option<f64>,
+    /// Moves every arrival of a trace by up to this many seconds, drawn by the seed: spreads the ticks of coarse clocks.
+    pub jitter_s: Option<f64>,
+    /// Keeps each session of a trace (each request, where there are none) with this probability, drawn by the seed. A
+    /// subsample and not a bootstrap: a session drawn twice would find its twin's prompts cached.
+    pub keep_sessions: Option<f64>,
 }
 
 /// Who routes the requests.

@@ -211,7 +211,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     scenario.scheduler_def(&registry).map_err(Failure::usage)?;
     scenario.cluster_config(args.stepping, false).map_err(Failure::usage)?;
     let scenario = scenario.resolved().map_err(Failure::usage)?;
-    let trace = simulate::load(&scenario.workload)?;
+    let trace = simulate::load(&scenario)?;
     for note in &trace.notes {
         printer.note(&note.to_string());
     }

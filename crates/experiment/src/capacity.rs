@@ -1,0 +1,9 @@
+//! PLACEHOLDER
+use crate::results::SweepError;
+use crate::sweep::{Outcome, Runner};
+
+/// A capacity.
+#[derive(Clone, Debug)]
+pub struct Capacity;
+
+pub(crate) fn search_plan(_: &Runner<'_>, _: &mut Outcome) -> Result<(), SweepError> { Ok(()) }

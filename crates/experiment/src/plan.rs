@@ -1,0 +1,366 @@
+//! From what was written to what will be run: everything resolved, checked and expanded before anything is simulated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use trimtab_engine::{Stepping, build_context};
+use trimtab_sched::Registry;
+
+use crate::build::ScenarioError;
+use crate::catalog::CatalogError;
+use crate::scenario::Scenario;
+use crate::simulate::RunError;
+use crate::spec::{LoadError, Replicate, SCHEMA, Search, Source};
+use crate::traces::{file_sha256, text_sha256};
+use crate::tree::{At, Fault, Node, Value as Tree};
+
+/// Everything that will be run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of the spec format.
+    pub schema: u32,
+    /// Name of the experiment.
+    pub name: String,
+    /// Seeds of every group.
+    pub seeds: Vec<u64>,
+    /// Share of requests that must meet the objectives.
+    pub attain: f64,
+    /// How rates are chosen.
+    pub search: Search,
+    /// More seeds until an interval is narrow enough.
+    pub replicate: Option<Replicate>,
+    /// Dotted paths that differ between points, in the order in which they were written.
+    pub paths: Vec<String>,
+    /// What is run with every seed, by point, then rate, then scheduler.
+    pub groups: Vec<Group>,
+}
+
+/// Cells that differ in nothing but their seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Settings of grid and case, counted in the order in which they are run. Groups of one point are compared.
+    pub point: usize,
+    /// Label of the case; empty if there are none.
+    pub case: String,
+    /// Label of the scheduler.
+    pub label: String,
+    /// The rate, when the spec lists rates.
+    pub rate_rps: Option<f64>,
+    /// Fully resolved; its seed is not used.
+    pub scenario: Scenario,
+}
+
+/// One simulation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Hash of everything that can change a number.
+    pub id: String,
+    /// What is run.
+    pub scenario: Scenario,
+}
+
+impl Cell {
+    /// The cell of a resolved scenario.
+    pub fn new(scenario: Scenario) -> Self {
+        let content = (SCHEMA, env!("CARGO_PKG_VERSION"), published(&scenario));
+        let text = serde_json::to_string(&content).expect("a scenario is plain data");
+        Self { id: text_sha256(&text)[..16].to_owned(), scenario }
+    }
+}
+
+/// The scenario without the path of its trace, which its hash stands for: results do not depend on where files lie.
+pub(crate) fn published(scenario: &Scenario) -> Scenario {
+    let mut scenario = scenario.clone();
+    if scenario.workload.sha256.is_some() {
+        scenario.workload.trace = None;
+    }
+    scenario
+}
+
+impl Group {
+    /// The cell of a seed.
+    pub fn cell(&self, seed: u64) -> Cell {
+        Cell::new(Scenario { seed, ..self.scenario.clone() })
+    }
+
+    /// The cell of a rate and a seed.
+    pub fn cell_at(&self, rate_rps: f64, seed: u64) -> Cell {
+        let mut scenario = Scenario { seed, ..self.scenario.clone() };
+        scenario.workload.rate = Some(rate_rps);
+        Cell::new(scenario)
+    }
+
+    /// The value at a dotted path.
+    pub fn setting(&self, path: &str) -> Value {
+        let scenario = serde_json::to_value(&self.scenario).expect("a scenario is plain data");
+        path.split('.').fold(scenario, |value, part| value.get(part).cloned().unwrap_or(Value::Null))
+    }
+}
+
+impl Plan {
+    /// Checks and expands a spec. Reads no trace, but hashes every trace file.
+    pub fn new(source: &Source, registry: &Registry) -> Result<Self, LoadError> {
+        let fail = |fault: &Fault| LoadError::Spec(source.error(fault));
+        check_header(source).map_err(|fault| fail(&fault))?;
+        let points = points(&source.root).map_err(|fault| fail(&fault))?;
+        let schedulers = schedulers(source).map_err(|fault| fail(&fault))?;
+        let rates = match &source.spec.search {
+            Search::Sweep { rates_rps } if !rates_rps.is_empty() => rates_rps.iter().copied().map(Some).collect(),
+            _ => vec![None],
+        };
+        let mut hashes = BTreeMap::new();
+        let mut groups = Vec::new();
+        for (index, point) in points.iter().enumerate() {
+            for &rate in &rates {
+                for (label, scheduler) in &schedulers {
+                    let tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
+                    let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
+                    let capacity = matches!(source.spec.search, Search::Capacity { .. });
+                    let scenario = checked(scenario, capacity, registry)
+                        .map_err(|error| fail(&Fault::new(place(&tree, &error), error.to_string())))?;
+                    let scenario = hashed(scenario, &mut hashes)?;
+                    let case = point.case.clone();
+                    groups.push(Group { point: index, case, label: label.clone(), rate_rps: rate, scenario });
+                }
+            }
+        }
+        let mut paths: Vec<String> = Vec::new();
+        for (path, ..) in points.iter().flat_map(|p| &p.settings) {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        Ok(Self {
+            schema: SCHEMA,
+            name: source.spec.name.clone(),
+            seeds: source.spec.seeds.clone(),
+            attain: source.spec.slo.attain.unwrap_or(DEFAULT_ATTAIN),
+            search: source.spec.search.clone(),
+            replicate: source.spec.replicate.clone(),
+            paths,
+            groups,
+        })
+    }
+
+    /// Cells of the plan as written, without those that searches and replication add.
+    pub fn cells(&self) -> impl Iterator<Item = (&Group, Cell)> {
+        self.groups.iter().flat_map(|group| self.seeds.iter().map(move |&seed| (group, group.cell(seed))))
+    }
+
+    /// The cell whose id starts like this, unless there are several.
+    pub fn cell(&self, id: &str) -> Option<Cell> {
+        let mut found: Vec<Cell> = self.cells().map(|(_, cell)| cell).filter(|cell| cell.id.starts_with(id)).collect();
+        found.dedup_by(|a, b| a.id == b.id);
+        (found.len() == 1).then(|| found.remove(0))
+    }
+
+    /// Labels of the schedulers, in the order in which they were written.
+    pub fn labels(&self) -> Vec<&str> {
+        let mut labels: Vec<&str> = Vec::new();
+        for group in &self.groups {
+            if !labels.contains(&group.label.as_str()) {
+                labels.push(&group.label);
+            }
+        }
+        labels
+    }
+}
+
+/// The share of requests that must meet the objectives, unless said.
+pub const DEFAULT_ATTAIN: f64 = 0.9;
+
+fn check_header(source: &Source) -> Result<(), Fault> {
+    let spec = &source.spec;
+    let unless = |ok: bool, path: &str, message: String| {
+        if ok { Ok(()) } else { Err(Fault::new(source.at(path), message)) }
+    };
+    unless(spec.schema == SCHEMA, "schema", format!("schema {} is not known: this program reads {SCHEMA}", spec.schema))?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let named = !spec.name.is_empty() && !spec.name.starts_with('.') && spec.name.chars().all(plain);
+    unless(named, "name", format!("`{}` is no name for a folder: use letters, digits, `-`, `_` and `.`", spec.name))?;
+    unless(!spec.seeds.is_empty(), "seeds", "at least one seed is needed".into())?;
+    let distinct = spec.seeds.iter().collect::<BTreeSet<_>>().len() == spec.seeds.len();
+    unless(distinct, "seeds", "a seed is given twice".into())?;
+    unless(!spec.scheduler.is_empty(), "scheduler", "at least one [[scheduler]] is needed".into())?;
+    let attain = spec.slo.attain.unwrap_or(DEFAULT_ATTAIN);
+    unless(attain > 0.0 && attain <= 1.0, "slo.attain", format!("`{attain}` is not a share above 0, up to 1"))?;
+    match &spec.search {
+        Search::Sweep { rates_rps } => {
+            let ok = rates_rps.iter().all(|r| r.is_finite() && *r > 0.0);
+            unless(ok, "search.rates_rps", "rates are positive numbers".into())?;
+            let twice = spec.workload.rate.is_some() && !rates_rps.is_empty();
+            unless(!twice, "workload.rate", "the rates are given by search.rates_rps already".into())?;
+        }
+        Search::Capacity { rate_rps, tolerance, max_seeds } => {
+            let ok = rate_rps.low > 0.0 && rate_rps.high > rate_rps.low && rate_rps.high.is_finite();
+            unless(ok, "search.rate_rps", "0 < low < high is needed".into())?;
+            let ok = (0.001..=1.0).contains(tolerance);
+            unless(ok, "search.tolerance", format!("`{tolerance}` is not a share from 0.001 to 1"))?;
+            let ok = max_seeds.is_none_or(|most| most >= spec.seeds.len());
+            unless(ok, "search.max_seeds", "fewer than there are seeds".into())?;
+            let slo = spec.slo.ttft_s.or(spec.slo.tpot_s).or(spec.slo.e2e_s);
+            unless(slo.is_some(), "slo", "a capacity search needs an objective, such as slo.ttft_s".into())?;
+            unless(spec.workload.rate.is_none(), "workload.rate", "the search chooses the rate".into())?;
+        }
+    }
+    if let Some(replicate) = &spec.replicate {
+        let ok = replicate.half_width > 0.0 && replicate.max_seeds >= spec.seeds.len();
+        unless(ok, "replicate", "half_width must be positive and max_seeds at least the number of seeds".into())?;
+        let known = crate::summary::METRICS.iter().any(|m| m.name == replicate.metric);
+        let near = trimtab_core::nearest_name(&replicate.metric, crate::summary::METRICS.iter().map(|m| m.name));
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        unless(known, "replicate.metric", format!("unknown metric `{}`{hint}", replicate.metric))?;
+    }
+    Ok(())
+}
+
+/// One combination of case and grid values.
+struct Point {
+    case: String,
+    settings: Vec<(String, At, Node)>,
+}
+
+fn points(root: &Node) -> Result<Vec<Point>, Fault> {
+    let mut points = vec![Point { case: String::new(), settings: Vec::new() }];
+    if let Some(Node { value: Tree::Array(cases), .. }) = root.get("case") {
+        points.clear();
+        for case in cases {
+            let label = case.get("label").map_or(String::new(), |l| l.to_json().as_str().unwrap_or_default().into());
+            if points.iter().any(|p| p.case == label) {
+                return Err(Fault::new(case.locate("label"), format!("the case `{label}` is there twice")));
+            }
+            let settings = case.get("set").map(leaves).unwrap_or_default();
+            points.push(Point { case: label, settings });
+        }
+    }
+    for (path, at, node) in root.get("grid").map(leaves).unwrap_or_default() {
+        let Tree::Array(values) = &node.value else {
+            return Err(Fault::new(at, format!("`{path}` needs a list of values")));
+        };
+        if values.is_empty() {
+            return Err(Fault::new(at, format!("`{path}` has no values")));
+        }
+        if path == "seed" {
+            return Err(Fault::new(at, "list the seeds in `seeds`"));
+        }
+        points = points
+            .iter()
+            .flat_map(|point| {
+                let (path, values) = (&path, values);
+                values.iter().map(move |value| {
+                    let mut settings = point.settings.clone();
+                    settings.push((path.clone(), value.at, value.clone()));
+                    Point { case: point.case.clone(), settings }
+                })
+            })
+            .collect();
+    }
+    Ok(points)
+}
+
+/// All values of a table with their dotted paths: `a.b = 1` and `"a.b" = 1` are the same.
+fn leaves(table: &Node) -> Vec<(String, At, Node)> {
+    let mut all = Vec::new();
+    for entry in table.entries() {
+        match &entry.node.value {
+            Tree::Table(inner) if !inner.is_empty() => {
+                all.extend(leaves(&entry.node).into_iter().map(|(path, at, n)| (format!("{}.{path}", entry.key), at, n)));
+            }
+            _ => all.push((entry.key.clone(), entry.at, entry.node.clone())),
+        }
+    }
+    all
+}
+
+/// Label and table of each scheduler, the label taken out.
+fn schedulers(source: &Source) -> Result<Vec<(String, Node)>, Fault> {
+    let Some(Node { value: Tree::Array(nodes), .. }) = source.root.get("scheduler") else {
+        return Ok(Vec::new());
+    };
+    let mut all: Vec<(String, Node)> = Vec::new();
+    for (spec, node) in source.spec.scheduler.iter().zip(nodes) {
+        let label = spec.label.clone().unwrap_or_else(|| spec.kind.clone());
+        if all.iter().any(|(other, _)| *other == label) {
+            let message = format!("two schedulers are called `{label}`: give one a `label`");
+            return Err(Fault::new(node.locate(if spec.label.is_some() { "label" } else { "kind" }), message));
+        }
+        let mut node = node.clone();
+        node.take("label");
+        all.push((label, node));
+    }
+    Ok(all)
+}
+
+/// The scenario of one group, every value with the place where it was written.
+fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>) -> Result<Node, Fault> {
+    let mut tree = Node::table(Vec::new());
+    for entry in root.entries() {
+        if matches!(entry.key.as_str(), "cluster" | "workload" | "slo" | "warmup_requests" | "warmup_s") {
+            let mut node = entry.node.clone();
+            if entry.key == "slo" {
+                node.take("attain");
+            }
+            tree.set(&entry.key, entry.at, node)?;
+        }
+    }
+    tree.set("scheduler", scheduler.at, scheduler.clone())?;
+    for (path, at, node) in &point.settings {
+        tree.set(path, *at, node.clone())?;
+    }
+    if let Some(rate) = rate {
+        let at = root.locate("search.rates_rps");
+        tree.set("workload.rate", at, Node { at, value: Tree::Float(rate) })?;
+    }
+    Ok(tree)
+}
+
+/// Builds everything once, so that nothing can fail later that could have been known before. Fills in what was left out.
+fn checked(scenario: Scenario, capacity: bool, registry: &Registry) -> Result<Scenario, RunError> {
+    let mut scenario = scenario.resolved()?;
+    let def = scenario.scheduler_def(registry)?;
+    let config = scenario.cluster_config(Stepping::Macro, false)?;
+    (def.build)(&scenario.scheduler.params, &build_context(&config))
+        .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
+    let mut params: serde_json::Map<String, Value> =
+        (def.params)().params.into_iter().map(|(name, default, _)| (name.to_owned(), default)).collect();
+    params.extend(scenario.scheduler.params.as_object().cloned().unwrap_or_default());
+    scenario.scheduler.params = Value::Object(params);
+    crate::simulate::check_workload(&scenario.workload, capacity)?;
+    Ok(scenario)
+}
+
+/// Fills in the hash of the trace, or compares it.
+fn hashed(mut scenario: Scenario, hashes: &mut BTreeMap<PathBuf, String>) -> Result<Scenario, LoadError> {
+    let Some(path) = &scenario.workload.trace else { return Ok(scenario) };
+    let found = match hashes.get(path) {
+        Some(found) => found.clone(),
+        None => file_sha256(path).inspect(|found| drop(hashes.insert(path.clone(), found.clone())))?,
+    };
+    if let Some(expected) = scenario.workload.sha256.as_ref().filter(|e| !e.eq_ignore_ascii_case(&found)) {
+        let mismatch = crate::traces::TraceError::Mismatch { path: path.clone(), expected: expected.clone(), found };
+        return Err(mismatch.into());
+    }
+    scenario.workload.sha256 = Some(found);
+    Ok(scenario)
+}
+
+/// Where the value stands that an error is about.
+fn place(tree: &Node, error: &RunError) -> At {
+    match error {
+        RunError::Scenario(ScenarioError::Invalid { field, .. }) => tree.locate(field),
+        RunError::Scenario(ScenarioError::Scheduler { .. }) => tree.locate("scheduler.kind"),
+        RunError::Scenario(ScenarioError::Params { detail, .. }) => {
+            let params = tree.get("scheduler").and_then(|s| s.get("params"));
+            let named = params.into_iter().flat_map(Node::entries).find(|e| detail.contains(&format!("`{}`", e.key)));
+            named.map_or_else(|| tree.locate("scheduler.params"), |e| e.at)
+        }
+        RunError::Scenario(ScenarioError::Catalog(CatalogError::Unknown { kind, .. })) => {
+            tree.locate(&format!("cluster.{kind}"))
+        }
+        RunError::Scenario(ScenarioError::Catalog(_)) => tree.locate("cluster.model"),
+        RunError::Field { field, .. } => tree.locate(field),
+        _ => tree.locate("workload"),
+    }
+}

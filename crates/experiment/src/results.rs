@@ -1,0 +1,157 @@
+//! The results folder: one file per cell, written whole or not at all.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnose::Diagnosis;
+use crate::metrics::Metrics;
+use crate::scenario::Scenario;
+
+/// What one cell left behind. Holds no path, host or wall clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellResult {
+    /// Id of the cell.
+    pub id: String,
+    /// What was run, in full.
+    pub scenario: Scenario,
+    /// What came out.
+    pub metrics: Metrics,
+    /// Whether the run was long and calm enough.
+    pub diagnosis: Diagnosis,
+}
+
+/// Why an experiment stopped or could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A file or folder of the results could not be used.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process writes here.
+    #[error("{}: another process is writing these results\nhint: wait for it, or choose another folder with `--out`", .0.display())]
+    Busy(PathBuf),
+    /// There are results here already.
+    #[error("{}: there are results here already\nhint: `--resume` continues them, `--force` discards them, `--out` chooses another folder", .0.display())]
+    Exists(PathBuf),
+    /// Results that do not belong together, or are not complete.
+    #[error("{0}")]
+    Merge(String),
+}
+
+impl SweepError {
+    /// 2 for what the user asked wrongly, 3 for files.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exists(_) | Self::Merge(_) => 2,
+            Self::Io { .. } | Self::Busy(_) => 3,
+        }
+    }
+
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { doing, path, source }
+    }
+}
+
+/// What to do with results that are there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Touch nothing.
+    #[default]
+    Refuse,
+    /// Keep finished cells and run the others.
+    Resume,
+    /// Start over.
+    Replace,
+}
+
+/// A results folder that this process alone writes.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// Locked as long as it is open; the system unlocks it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens or makes a folder and shows that it can be written.
+    pub fn open(dir: &Path, existing: Existing) -> Result<Self, SweepError> {
+        let cells = dir.join("cells");
+        fs::create_dir_all(&cells).map_err(SweepError::io("create", &cells))?;
+        let path = dir.join(".lock");
+        let lock = File::create(&path).map_err(SweepError::io("create", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SweepError::Busy(dir.into())),
+            Err(TryLockError::Error(source)) => return Err(SweepError::io("lock", &path)(source)),
+        }
+        let store = Self { dir: dir.into(), _lock: lock };
+        let there = dir.join("manifest.json").exists();
+        match existing {
+            Existing::Refuse if there => return Err(SweepError::Exists(dir.into())),
+            Existing::Replace => store.clear()?,
+            Existing::Refuse | Existing::Resume => {}
+        }
+        Ok(store)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn clear(&self) -> Result<(), SweepError> {
+        for folder in [self.dir.clone(), self.dir.join("cells")] {
+            for entry in fs::read_dir(&folder).map_err(SweepError::io("list", &folder))? {
+                let path = entry.map_err(SweepError::io("list", &folder))?.path();
+                if path.extension().is_some_and(|e| e == "json" || e == "csv" || e == "tmp") {
+                    fs::remove_file(&path).map_err(SweepError::io("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cell_path(&self, id: &str) -> PathBuf {
+        self.dir.join("cells").join(format!("{id}.json"))
+    }
+
+    /// A finished cell. A file that is damaged or not about this cell counts as missing.
+    pub fn load(&self, id: &str) -> Option<CellResult> {
+        let text = fs::read_to_string(self.cell_path(id)).ok()?;
+        serde_json::from_str::<CellResult>(&text).ok().filter(|result| result.id == id)
+    }
+
+    /// Writes a finished cell.
+    pub fn save(&self, result: &CellResult) -> Result<(), SweepError> {
+        let mut text = serde_json::to_vec(result).expect("a result is plain data");
+        text.push(b'\n');
+        write_whole(&self.cell_path(&result.id), &text)
+    }
+
+    /// Writes a file of the folder, whole.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), SweepError> {
+        write_whole(&self.dir.join(name), content)
+    }
+}
+
+/// Readers see the old file or the new one, never a part. One process writes a folder, so the temporary name is free.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), SweepError> {
+    let temporary = path.with_added_extension("tmp");
+    fs::write(&temporary, content).map_err(|source| {
+        // What is left of a full disk is of no use.
+        let _ = fs::remove_file(&temporary);
+        SweepError::io("write", path)(source)
+    })?;
+    fs::rename(&temporary, path).map_err(SweepError::io("write", path))
+}

@@ -1,0 +1,277 @@
+//! What was written: one TOML file that describes an experiment.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::scenario::{Cluster, Workload};
+use crate::tree::{At, Fault, Node};
+
+/// The version of the format that this program reads.
+pub const SCHEMA: u32 = 1;
+
+/// An experiment as written. Every value here has been checked for its type and every key is known; what the values
+/// mean together is checked by [`crate::plan::Plan`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Version of the format: 1.
+    pub schema: u32,
+    /// Name of the experiment and of its results folder.
+    pub name: String,
+    /// Every cell runs once with each.
+    #[serde(default = "one_seed")]
+    pub seeds: Vec<u64>,
+    /// The instances.
+    #[serde(default)]
+    pub cluster: Cluster,
+    /// The requests.
+    #[serde(default)]
+    pub workload: Workload,
+    /// What counts as good.
+    #[serde(default)]
+    pub slo: SloSpec,
+    /// The first requests, left out of the statistics.
+    #[serde(default)]
+    pub warmup_requests: u32,
+    /// Requests of the first this many seconds, left out of the statistics too.
+    #[serde(default)]
+    pub warmup_s: Option<f64>,
+    /// What is compared.
+    pub scheduler: Vec<SchedulerSpec>,
+    /// Values for dotted paths; all combinations are run.
+    #[serde(default)]
+    pub grid: serde_json::Map<String, Value>,
+    /// Settings that are run one after the other, each with the whole grid.
+    #[serde(default)]
+    pub case: Vec<Case>,
+    /// How rates are chosen.
+    #[serde(default)]
+    pub search: Search,
+    /// More seeds until an interval is narrow enough.
+    #[serde(default)]
+    pub replicate: Option<Replicate>,
+}
+
+fn one_seed() -> Vec<u64> {
+    vec![1]
+}
+
+/// What counts as good service, and how often it must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SloSpec {
+    /// Longest time to first token.
+    pub ttft_s: Option<f64>,
+    /// Longest mean time per output token.
+    pub tpot_s: Option<f64>,
+    /// Longest time from arrival to end.
+    pub e2e_s: Option<f64>,
+    /// Share of requests that must meet all of them; 0.9 unless said.
+    pub attain: Option<f64>,
+}
+
+/// One of the schedulers compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulerSpec {
+    /// By name.
+    pub kind: String,
+    /// Its name in tables and figures; the kind unless said.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Its parameters; the rest have their defaults.
+    #[serde(default)]
+    pub params: Value,
+}
+
+/// Settings that belong together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// Its name in tables and figures.
+    pub label: String,
+    /// Values for dotted paths.
+    #[serde(default)]
+    pub set: serde_json::Map<String, Value>,
+}
+
+/// How rates are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Search {
+    /// These rates; the workload's own if there are none.
+    Sweep {
+        /// Requests per second.
+        #[serde(default)]
+        rates_rps: Vec<f64>,
+    },
+    /// The highest rate that meets the objectives.
+    Capacity {
+        /// Where to look.
+        rate_rps: Bounds,
+        /// Ratio between neighbouring rates that may be tried, minus 1.
+        #[serde(default = "default_tolerance")]
+        tolerance: f64,
+        /// Seeds are added up to this number where a rate is undecided; twice the seeds of the spec unless said.
+        #[serde(default)]
+        max_seeds: Option<usize>,
+    },
+}
+
+fn default_tolerance() -> f64 {
+    0.02
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self::Sweep { rates_rps: Vec::new() }
+    }
+}
+
+/// A range of rates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Lowest rate tried.
+    pub low: f64,
+    /// Highest rate tried.
+    pub high: f64,
+}
+
+/// More seeds until the interval of a metric is narrow enough.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replicate {
+    /// A column of `summary.csv`.
+    pub metric: String,
+    /// Half of the 95 % interval as a share of the mean.
+    pub half_width: f64,
+    /// No more seeds than this.
+    pub max_seeds: usize,
+}
+
+/// A spec that cannot be used, with the place that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}{excerpt}")]
+pub struct SpecError {
+    /// File, line and column, or the flag.
+    pub place: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+    /// The line, with a mark under the fault; empty for flags.
+    pub excerpt: String,
+    /// From 1; absent for what came from a flag.
+    pub line: Option<usize>,
+}
+
+/// Why a spec file could not be turned into a plan.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What it says cannot be run.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A trace is missing or not what it should be.
+    #[error(transparent)]
+    Data(#[from] crate::traces::TraceError),
+}
+
+impl LoadError {
+    /// 2 for a wrong spec, 3 for files that are missing or wrong.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Spec(_) => 2,
+            Self::Io { .. } | Self::Data(_) => 3,
+        }
+    }
+}
+
+/// A spec, its text and where everything stands in it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// As given.
+    pub text: String,
+    /// What it says, overrides applied.
+    pub spec: Spec,
+    pub(crate) root: Node,
+}
+
+impl Source {
+    /// Reads a spec and applies overrides of the form `dotted.path=value`, the value in TOML; a value that is not TOML is
+    /// text.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, LoadError> {
+        let text = std::fs::read_to_string(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+        Ok(Self::parse(path, text, overrides)?)
+    }
+
+    /// The same for text that has been read; `path` stands in messages.
+    pub fn parse(path: &Path, text: String, overrides: &[String]) -> Result<Self, SpecError> {
+        let show = |fault: &Fault| show(path, &text, fault);
+        let mut root = Node::parse(&text).map_err(|fault| show(&fault))?;
+        for flag in overrides {
+            let at_flag =
+                |message: String| SpecError { place: format!("--set {flag}"), message, excerpt: String::new(), line: None };
+            let (key, value) =
+                flag.split_once('=').ok_or_else(|| at_flag("expected `dotted.path=value`".into()))?;
+            let mut parsed = Node::parse(&format!("v = {value}"))
+                .or_else(|_| Node::parse(&format!("v = {value:?}")))
+                .map_err(|fault| at_flag(fault.message))?;
+            let mut node = parsed.take("v").expect("it was just written").node;
+            node.forget_places();
+            root.set(key.trim(), None, node).map_err(|fault| at_flag(fault.message))?;
+        }
+        let spec = root.read::<Spec>().map_err(|fault| show(&fault))?;
+        Ok(Self { path: path.into(), spec, root, text })
+    }
+
+    pub(crate) fn error(&self, fault: &Fault) -> SpecError {
+        show(&self.path, &self.text, fault)
+    }
+
+    pub(crate) fn at(&self, path: &str) -> At {
+        self.root.locate(path)
+    }
+}
+
+impl Node {
+    fn forget_places(&mut self) {
+        self.at = None;
+        match &mut self.value {
+            crate::tree::Value::Array(items) => items.iter_mut().for_each(Node::forget_places),
+            crate::tree::Value::Table(entries) => {
+                for entry in entries {
+                    entry.at = None;
+                    entry.node.forget_places();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn show(path: &Path, text: &str, fault: &Fault) -> SpecError {
+    let message = fault.message.clone();
+    let Some(at) = fault.at.unwrap_or(Some(0)) else {
+        return SpecError { place: "--set".into(), message, excerpt: String::new(), line: None };
+    };
+    let at = text.floor_char_boundary(at);
+    let before = &text[..at];
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = text[start..at].chars().count() + 1;
+    let written = text[start..].lines().next().unwrap_or("");
+    let width = line.to_string().len();
+    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:column$}", "", "^");
+    SpecError { place: format!("{}:{line}:{column}", path.display()), message, excerpt, line: Some(line) }
+}

@@ -1,0 +1,127 @@
+//! Traces that many cells replay: read once, shared, and checked against the hash that the spec gives.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use sha2::{Digest, Sha256};
+use trimtab_core::{PrefixForest, Request, SimTime, Workload};
+use trimtab_workload::Trace;
+
+use crate::scenario::Scenario;
+use crate::simulate::{self, RunError};
+
+/// A trace file that is not there or not the right one.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// It could not be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is another file than the spec means.
+    #[error("{}: its SHA-256 is {found}, but the spec says {expected}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What the spec says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn file_sha256(path: &Path) -> Result<String, TraceError> {
+    let io = |source| TraceError::Io { path: path.into(), source };
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(io)? {
+            0 => return Ok(hex(&hash.finalize())),
+            n => hash.update(&buffer[..n]),
+        }
+    }
+}
+
+/// SHA-256 of text, in hexadecimal.
+pub(crate) fn text_sha256(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+type Slot = Arc<OnceLock<Result<Arc<Trace>, String>>>;
+
+/// The traces of an experiment, by what decides their content.
+#[derive(Debug, Default)]
+pub struct Traces {
+    slots: Mutex<BTreeMap<String, Slot>>,
+}
+
+impl Traces {
+    /// The requests of a scenario, on a forest that is shared with other scenarios.
+    pub fn replay(&self, scenario: &Scenario) -> Result<Replay, RunError> {
+        let shared = self.shared(scenario)?;
+        let mut own = Trace {
+            requests: shared.requests.clone(),
+            timed: shared.timed,
+            sessions: shared.sessions,
+            ..Trace::default()
+        };
+        simulate::arrange(&mut own, scenario)?;
+        Ok(Replay { shared, requests: own.requests, next: 0 })
+    }
+
+    fn shared(&self, scenario: &Scenario) -> Result<Arc<Trace>, RunError> {
+        let mut workload = scenario.workload.clone();
+        (workload.rate, workload.jitter_s, workload.keep_sessions) = (None, None, None);
+        let key = serde_json::to_string(&workload).expect("a workload is plain data");
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(key).or_default())
+        };
+        // Whoever comes first reads; the others wait here and not at the list.
+        let read = slot.get_or_init(|| simulate::read(&workload).map(Arc::new).map_err(|error| error.to_string()));
+        read.clone().map_err(RunError::Workload)
+    }
+}
+
+/// Requests over a shared forest.
+#[derive(Debug)]
+pub struct Replay {
+    shared: Arc<Trace>,
+    /// In arrival order, ids from 0.
+    pub requests: Vec<Request>,
+    next: usize,
+}
+
+impl Replay {
+    /// Names of tenants by id; empty if there is only one.
+    pub fn tenants(&self) -> &[String] {
+        &self.shared.tenants
+    }
+}
+
+impl Workload for Replay {
+    fn forest(&self) -> &PrefixForest {
+        &self.shared.forest
+    }
+
+    fn peek(&mut self) -> Option<SimTime> {
+        self.requests.get(self.next).map(|r| r.arrival)
+    }
+
+    fn next(&mut self) -> Option<Request> {
+        let request = self.requests.get(self.next).copied();
+        self.next += usize::from(request.is_some());
+        request
+    }
+}
