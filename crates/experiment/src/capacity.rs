@@ -6,4 +6,6 @@ use crate::sweep::{Outcome, Runner};
 #[derive(Clone, Debug)]
 pub struct Capacity;
 
-pub(crate) fn search_plan(_: &Runner<'_>, _: &mut Outcome) -> Result<(), SweepError> { Ok(()) }
+pub(crate) fn search_plan(_: &Runner<'_>, _: &mut Outcome) -> Result<(), SweepError> {
+    Err(SweepError::Merge("capacity searches are not there yet".into()))
+}

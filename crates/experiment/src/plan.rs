@@ -31,7 +31,7 @@ pub struct Plan {
     pub search: Search,
     /// More seeds until an interval is narrow enough.
     pub replicate: Option<Replicate>,
-    /// Dotted paths that differ between points, in the order in which they were written.
+    /// Dotted paths that grid and cases set, in the order in which the points first do.
     pub paths: Vec<String>,
     /// What is run with every seed, by point, then rate, then scheduler.
     pub groups: Vec<Group>,
@@ -118,7 +118,7 @@ impl Plan {
                     let tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
                     let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
                     let capacity = matches!(source.spec.search, Search::Capacity { .. });
-                    let scenario = checked(scenario, capacity, registry)
+                    let scenario = checked(&scenario, capacity, registry)
                         .map_err(|error| fail(&Fault::new(place(&tree, &error), error.to_string())))?;
                     let scenario = hashed(scenario, &mut hashes)?;
                     let case = point.case.clone();
@@ -176,7 +176,11 @@ fn check_header(source: &Source) -> Result<(), Fault> {
     let unless = |ok: bool, path: &str, message: String| {
         if ok { Ok(()) } else { Err(Fault::new(source.at(path), message)) }
     };
-    unless(spec.schema == SCHEMA, "schema", format!("schema {} is not known: this program reads {SCHEMA}", spec.schema))?;
+    unless(
+        spec.schema == SCHEMA,
+        "schema",
+        format!("schema {} is not known: this program reads {SCHEMA}", spec.schema),
+    )?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let named = !spec.name.is_empty() && !spec.name.starts_with('.') && spec.name.chars().all(plain);
     unless(named, "name", format!("`{}` is no name for a folder: use letters, digits, `-`, `_` and `.`", spec.name))?;
@@ -266,7 +270,9 @@ fn leaves(table: &Node) -> Vec<(String, At, Node)> {
     for entry in table.entries() {
         match &entry.node.value {
             Tree::Table(inner) if !inner.is_empty() => {
-                all.extend(leaves(&entry.node).into_iter().map(|(path, at, n)| (format!("{}.{path}", entry.key), at, n)));
+                all.extend(
+                    leaves(&entry.node).into_iter().map(|(path, at, n)| (format!("{}.{path}", entry.key), at, n)),
+                );
             }
             _ => all.push((entry.key.clone(), entry.at, entry.node.clone())),
         }
@@ -317,7 +323,7 @@ fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>
 }
 
 /// Builds everything once, so that nothing can fail later that could have been known before. Fills in what was left out.
-fn checked(scenario: Scenario, capacity: bool, registry: &Registry) -> Result<Scenario, RunError> {
+fn checked(scenario: &Scenario, capacity: bool, registry: &Registry) -> Result<Scenario, RunError> {
     let mut scenario = scenario.resolved()?;
     let def = scenario.scheduler_def(registry)?;
     let config = scenario.cluster_config(Stepping::Macro, false)?;
@@ -349,7 +355,7 @@ fn hashed(mut scenario: Scenario, hashes: &mut BTreeMap<PathBuf, String>) -> Res
 /// Where the value stands that an error is about.
 fn place(tree: &Node, error: &RunError) -> At {
     match error {
-        RunError::Scenario(ScenarioError::Invalid { field, .. }) => tree.locate(field),
+        RunError::Scenario(ScenarioError::Invalid { field, .. }) | RunError::Field { field, .. } => tree.locate(field),
         RunError::Scenario(ScenarioError::Scheduler { .. }) => tree.locate("scheduler.kind"),
         RunError::Scenario(ScenarioError::Params { detail, .. }) => {
             let params = tree.get("scheduler").and_then(|s| s.get("params"));
@@ -360,7 +366,6 @@ fn place(tree: &Node, error: &RunError) -> At {
             tree.locate(&format!("cluster.{kind}"))
         }
         RunError::Scenario(ScenarioError::Catalog(_)) => tree.locate("cluster.model"),
-        RunError::Field { field, .. } => tree.locate(field),
         _ => tree.locate("workload"),
     }
 }

@@ -43,6 +43,9 @@ pub enum SweepError {
     /// There are results here already.
     #[error("{}: there are results here already\nhint: `--resume` continues them, `--force` discards them, `--out` chooses another folder", .0.display())]
     Exists(PathBuf),
+    /// A workload that cannot be read or placed in time.
+    #[error("{0}")]
+    Data(String),
     /// Results that do not belong together, or are not complete.
     #[error("{0}")]
     Merge(String),
@@ -53,7 +56,7 @@ impl SweepError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Exists(_) | Self::Merge(_) => 2,
-            Self::Io { .. } | Self::Busy(_) => 3,
+            Self::Io { .. } | Self::Busy(_) | Self::Data(_) => 3,
         }
     }
 

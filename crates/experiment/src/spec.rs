@@ -220,10 +220,13 @@ impl Source {
         let show = |fault: &Fault| show(path, &text, fault);
         let mut root = Node::parse(&text).map_err(|fault| show(&fault))?;
         for flag in overrides {
-            let at_flag =
-                |message: String| SpecError { place: format!("--set {flag}"), message, excerpt: String::new(), line: None };
-            let (key, value) =
-                flag.split_once('=').ok_or_else(|| at_flag("expected `dotted.path=value`".into()))?;
+            let at_flag = |message: String| SpecError {
+                place: format!("--set {flag}"),
+                message,
+                excerpt: String::new(),
+                line: None,
+            };
+            let (key, value) = flag.split_once('=').ok_or_else(|| at_flag("expected `dotted.path=value`".into()))?;
             let mut parsed = Node::parse(&format!("v = {value}"))
                 .or_else(|_| Node::parse(&format!("v = {value:?}")))
                 .map_err(|fault| at_flag(fault.message))?;

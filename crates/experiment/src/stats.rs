@@ -118,8 +118,20 @@ pub fn compare(ours: &[f64], baseline: &[f64], higher_is_better: bool) -> Option
     });
     let verdict = match difference.ends {
         None => Verdict::TooFewSeeds,
-        Some((lo, _)) if lo > 0.0 => if higher_is_better { Verdict::Better } else { Verdict::Worse },
-        Some((_, hi)) if hi < 0.0 => if higher_is_better { Verdict::Worse } else { Verdict::Better },
+        Some((lo, _)) if lo > 0.0 => {
+            if higher_is_better {
+                Verdict::Better
+            } else {
+                Verdict::Worse
+            }
+        }
+        Some((_, hi)) if hi < 0.0 => {
+            if higher_is_better {
+                Verdict::Worse
+            } else {
+                Verdict::Better
+            }
+        }
         Some(_) => Verdict::NotDistinguishable,
     };
     Some(Comparison { difference, ratio, verdict })
@@ -279,7 +291,9 @@ mod tests {
         let mut rng = RngStreams::new(3).stream("mser");
         for transient in [0usize, 200, 600] {
             let series: Vec<f64> = (0..4000)
-                .map(|i| exponential(&mut rng) + if i < transient { 8.0 * (1.0 - i as f64 / transient as f64) } else { 0.0 })
+                .map(|i| {
+                    exponential(&mut rng) + if i < transient { 8.0 * (1.0 - i as f64 / transient as f64) } else { 0.0 }
+                })
                 .collect();
             let cut = mser(&series).unwrap();
             assert!(cut <= transient + 200 && cut + transient / 3 + 50 >= transient, "{transient}: {cut}");

@@ -230,7 +230,5 @@ pub fn comparisons(plan: &Plan, rows: &[Row<'_>]) -> Vec<u8> {
 
 /// The values of the seeds that both have.
 fn paired(ours: &[(u64, f64)], theirs: &[(u64, f64)]) -> (Vec<f64>, Vec<f64>) {
-    ours.iter()
-        .filter_map(|(seed, a)| theirs.iter().find(|(other, _)| other == seed).map(|(_, b)| (*a, *b)))
-        .unzip()
+    ours.iter().filter_map(|(seed, a)| theirs.iter().find(|(other, _)| other == seed).map(|(_, b)| (*a, *b))).unzip()
 }

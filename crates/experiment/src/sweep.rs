@@ -17,6 +17,7 @@ use crate::diagnose::diagnose;
 use crate::metrics::{metrics, warmup};
 use crate::plan::{Cell, Group, Plan, published};
 use crate::results::{CellResult, Existing, Store, SweepError};
+use crate::scenario::Scenario;
 use crate::simulate::{RunError, simulate};
 use crate::spec::Source;
 use crate::stats::t_interval;
@@ -119,7 +120,7 @@ pub struct Failure {
 #[derive(Clone, Debug)]
 pub(crate) enum Ended {
     Done(Arc<CellResult>),
-    Failed(String),
+    Failed,
     /// The run was interrupted first, or another shard has it.
     Skipped,
 }
@@ -226,10 +227,14 @@ impl<'a> Runner<'a> {
         plan.push(b'\n');
         self.store.write("plan.json", &plan)?;
         self.manifest("running", &Outcome::default(), options)?;
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|error| {
-            SweepError::Io { doing: "start threads for", path: options.out.clone(), source: std::io::Error::other(error) }
-        })?;
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|error| SweepError::Io {
+                doing: "start threads for",
+                path: options.out.clone(),
+                source: std::io::Error::other(error),
+            })?;
         let mut outcome = Outcome { dir: options.out.clone(), ..Outcome::default() };
+        pool.install(|| self.read_ahead())?;
         pool.install(|| match self.plan.search {
             crate::spec::Search::Sweep { .. } => self.rows(&mut outcome),
             crate::spec::Search::Capacity { .. } => crate::capacity::search_plan(self, &mut outcome),
@@ -251,6 +256,14 @@ impl<'a> Runner<'a> {
         Ok(outcome)
     }
 
+    /// Reads every trace and places its requests in time once: what cannot be read fails before anything is simulated.
+    fn read_ahead(&self) -> Result<(), SweepError> {
+        self.plan.groups.par_iter().try_for_each(|group| {
+            let scenario = Scenario { seed: self.plan.seeds[0], ..group.scenario.clone() };
+            self.traces.replay(&scenario).map(drop).map_err(|error| SweepError::Data(error.to_string()))
+        })
+    }
+
     /// Cells of a plan without a search, replicated as asked.
     fn rows(&self, outcome: &mut Outcome) -> Result<(), SweepError> {
         let units = self.units();
@@ -261,10 +274,12 @@ impl<'a> Runner<'a> {
         while !open.is_empty() && !self.progress.interrupted() {
             let wanted: Vec<(usize, usize, u64)> = open
                 .iter()
-                .flat_map(|&u| units[u].iter().flat_map({
-                    let seeds = &seeds;
-                    move |&g| seeds[u].iter().map(move |&seed| (u, g, seed))
-                }))
+                .flat_map(|&u| {
+                    units[u].iter().flat_map({
+                        let seeds = &seeds;
+                        move |&g| seeds[u].iter().map(move |&seed| (u, g, seed))
+                    })
+                })
                 .collect();
             let cells: Vec<Cell> = wanted.iter().map(|&(_, g, seed)| self.plan.groups[g].cell(seed)).collect();
             let mine: Vec<bool> = wanted.iter().enumerate().map(|(i, &(u, ..))| self.is_mine(i, u)).collect();
@@ -275,7 +290,7 @@ impl<'a> Runner<'a> {
             for (((u, group, seed), cell), ended) in wanted.into_iter().zip(cells).zip(ended) {
                 let result = match ended {
                     Ended::Done(result) => Some(result),
-                    Ended::Failed(_) => None,
+                    Ended::Failed => None,
                     Ended::Skipped => continue,
                 };
                 found[u].push(RowResult { group, seed, id: cell.id, result });
@@ -353,7 +368,8 @@ impl<'a> Runner<'a> {
         lock(&self.state).total += unique.len();
         let ended: Vec<Ended> =
             unique.par_iter().with_max_len(1).map(|&index| self.one(&cells[index])).collect::<Result<_, _>>()?;
-        let of = |(cell, &mine): (&Cell, &bool)| if mine { ended[first[cell.id.as_str()]].clone() } else { Ended::Skipped };
+        let of =
+            |(cell, &mine): (&Cell, &bool)| if mine { ended[first[cell.id.as_str()]].clone() } else { Ended::Skipped };
         Ok(cells.iter().zip(mine).map(of).collect())
     }
 
@@ -400,10 +416,10 @@ impl<'a> Runner<'a> {
         let label = self.plan.groups.iter().find(of).map_or(String::new(), |group| group.label.clone());
         self.progress.warn(&format!("cell {} ({label}, seed {}): {message}", cell.id, cell.scenario.seed));
         let (id, seed) = (cell.id.clone(), cell.scenario.seed);
-        let failure = Failure { id, label, seed, message: message.clone(), reproduce: String::new() };
+        let failure = Failure { id, label, seed, message, reproduce: String::new() };
         lock(&self.failures).push((cell.id.clone(), failure));
         self.count(|state| state.failed += 1);
-        Ended::Failed(message)
+        Ended::Failed
     }
 
     fn count(&self, change: impl FnOnce(&mut State)) {
@@ -438,7 +454,11 @@ impl<'a> Runner<'a> {
             let rows = outcome.rows.iter().filter(|row| row.group == index);
             let results: Vec<&CellResult> = rows.filter_map(|row| row.result.as_deref()).collect();
             let rate = group.rate_rps.map_or(String::new(), |rate| format!(" at {rate} requests/s"));
-            let whose = format!("{}{}{rate}", group.label, if group.case.is_empty() { String::new() } else { format!(", {}", group.case) });
+            let whose = format!(
+                "{}{}{rate}",
+                group.label,
+                if group.case.is_empty() { String::new() } else { format!(", {}", group.case) }
+            );
             outcome.warnings.extend(crate::warn::remarks(&results).into_iter().map(|text| format!("{whose}: {text}")));
         }
         for text in &outcome.warnings {

@@ -55,6 +55,13 @@ impl Fault {
         self.at.get_or_insert(at);
         self
     }
+
+    /// An enum told apart by its `kind` buffers its table: the place of an unknown key is found again here.
+    fn or_in(self, node: &Node) -> Self {
+        let key = self.key.as_ref().and_then(|key| node.entries().iter().find(|e| e.key == *key));
+        let at = key.map_or(node.at, |e| e.at);
+        self.or_at(at)
+    }
 }
 
 impl Node {
@@ -115,17 +122,15 @@ impl Node {
             entries.push(Entry { key: key.into(), at, node: Node { at, value: Value::Table(Vec::new()) } });
             entries.len() - 1
         });
-        match rest {
-            Some(rest) => entries[index].node.set(rest, at, node),
-            None => {
-                entries[index] = Entry { key: key.into(), at, node };
-                Ok(())
-            }
+        if let Some(rest) = rest {
+            return entries[index].node.set(rest, at, node);
         }
+        entries[index] = Entry { key: key.into(), at, node };
+        Ok(())
     }
 
     pub(crate) fn read<'de, T: de::Deserialize<'de>>(&'de self) -> Result<T, Fault> {
-        T::deserialize(self).map_err(|fault| fault.or_at(self.at))
+        T::deserialize(self).map_err(|fault| fault.or_in(self))
     }
 
     /// The value as JSON, places forgotten.
@@ -200,7 +205,9 @@ impl de::Error for Fault {
 
 /// What was probably meant, or everything there is.
 fn suggestion(wanted: &str, known: &[&str]) -> String {
-    match nearest_name(wanted, known.iter().copied()) {
+    // A unit left out is the likeliest slip, and more edits than a typing error.
+    let without_unit = known.iter().copied().find(|name| name.strip_prefix(wanted).is_some_and(|u| u.starts_with('_')));
+    match without_unit.or_else(|| nearest_name(wanted, known.iter().copied())) {
         Some(near) => format!("; did you mean `{near}`?"),
         None if known.is_empty() => "; nothing is known here".into(),
         None => format!("; known: {}", known.join(", ")),
@@ -211,19 +218,14 @@ impl<'de> Deserializer<'de> for &'de Node {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let result = match &self.value {
+        match &self.value {
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Int(value) => visitor.visit_i64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(value) => visitor.visit_borrowed_str(value),
             Value::Array(items) => visitor.visit_seq(Items(items.iter())),
             Value::Table(entries) => visitor.visit_map(Entries { left: entries.iter(), current: None }),
-        };
-        result.map_err(|fault| {
-            // An enum told apart by its `kind` buffers its table: the place of the key is found again here.
-            let key = fault.key.as_ref().and_then(|key| self.entries().iter().find(|e| e.key == *key));
-            fault.clone().or_at(key.map_or(self.at, |e| e.at))
-        })
+        }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -260,7 +262,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some(node) = self.0.next() else { return Ok(None) };
-        seed.deserialize(node).map(Some).map_err(|fault| fault.or_at(node.at))
+        seed.deserialize(node).map(Some).map_err(|fault| fault.or_in(node))
     }
 }
 
@@ -281,6 +283,6 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let entry = self.current.expect("a value follows its key");
-        seed.deserialize(&entry.node).map_err(|fault| fault.or_at(entry.node.at))
+        seed.deserialize(&entry.node).map_err(|fault| fault.or_in(&entry.node))
     }
 }

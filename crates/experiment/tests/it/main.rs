@@ -1,0 +1,7 @@
+//! Experiments from their spec to their files.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod spec;
+mod support;
+mod sweep;

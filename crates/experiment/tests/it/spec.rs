@@ -1,0 +1,121 @@
+//! What is refused, with its line and what was meant.
+
+use crate::support::{folder, load, text};
+
+#[test]
+fn faults_are_shown_where_they_are() {
+    let folder = folder(50);
+    let good = text(folder.path());
+    // A part of the spec, what it becomes, the line of the fault and what is said.
+    let cases: &[(&str, &str, usize, &str)] = &[
+        ("seeds = [1, 2, 3]", "sedes = [1, 2, 3]", 3, "unknown key `sedes`; did you mean `seeds`?"),
+        ("instances = 2", "instanecs = 2", 7, "unknown key `instanecs`; did you mean `instances`?"),
+        ("step_us = 5000.0", "setp_us = 5000.0", 8, "unknown key `setp_us`; did you mean `step_us`?"),
+        ("kind = \"linear\"", "kind = \"liner\"", 8, "unknown value `liner`; did you mean `linear`?"),
+        ("ttft_s = 1.0", "ttft = 1.0", 16, "unknown key `ttft`; did you mean `ttft_s`?"),
+        ("ttft_s = 1.0", "ttft_s = -1.0", 16, "slo.ttft_s: `-1` is not a positive number of seconds"),
+        ("rates_rps = [2.0, 6.0]", "rate_rps = [2.0]", 20, "unknown key `rate_rps`; did you mean `rates_rps`?"),
+        ("rates_rps = [2.0, 6.0]", "rates_rps = [-2.0]", 20, "rates are positive numbers"),
+        ("kind = \"random\"", "kind = \"rondom\"", 26, "unknown scheduler `rondom`, did you mean `random`?"),
+        ("label = \"coin\"", "label = \"round-robin\"", 27, "two schedulers are called `round-robin`"),
+        ("label = \"coin\"", "params = { x = 1 }", 27, "unknown parameter `x`: this scheduler has none"),
+        ("kind = \"random\"", "kind = \"power-of-d\"\nparams.dd = 3", 27, "did you mean `d`?"),
+        ("\"cluster.instances\" = [2, 3]", "\"cluster.instance\" = [2]", 30, "did you mean `instances`?"),
+        ("\"cluster.instances\" = [2, 3]", "\"cluster.instances\" = [2, \"x\"]", 30, "invalid type"),
+        ("\"cluster.instances\" = [2, 3]", "\"cluster.instances\" = []", 30, "has no values"),
+        ("\"cluster.instances\" = [2, 3]", "cluster.tp = [0]", 30, "cluster.tp: must be at least 1"),
+        ("seeds = [1, 2, 3]", "seeds = [1, 1]", 3, "a seed is given twice"),
+        ("name = \"small\"", "name = \"../x\"", 2, "is no name for a folder"),
+        ("schema = 1", "schema = 9", 1, "schema 9 is not known"),
+        ("schema = 1", "schema = ", 1, "value"),
+        ("jitter_s = 1.0", "jitter_s = \"1\"", 13, "invalid type"),
+        ("jitter_s = 1.0", "jitter_s = -1.0", 13, "workload.jitter_s: `-1` is not a number of seconds"),
+        ("jitter_s = 1.0", "rate = 1.0", 13, "the rates are given by search.rates_rps already"),
+    ];
+    load(&good, &[]).expect("the spec itself is right");
+    for (part, instead, line, message) in cases {
+        assert!(good.contains(part), "{part}");
+        let error = load(&good.replacen(part, instead, 1), &[]).expect_err(instead);
+        assert_eq!(error.exit_code(), 2, "{instead}");
+        let shown = error.to_string();
+        assert!(shown.starts_with(&format!("small.toml:{line}:")), "{instead}: {shown}");
+        assert!(shown.contains(message), "{instead}: {shown}");
+    }
+}
+
+#[test]
+fn overrides_are_checked_too() {
+    let folder = folder(50);
+    let text = text(folder.path());
+    let (_, plan) = load(&text, &["warmup_requests=7", "cluster.eviction=lru", "seeds=[4]"]).unwrap();
+    assert_eq!((plan.groups[0].scenario.warmup_requests, plan.seeds.as_slice()), (7, [4].as_slice()));
+    for (flag, message) in [
+        ("cluster.tpp=2", "unknown key `tpp`; did you mean `tp`?"),
+        ("cluster", "expected `dotted.path=value`"),
+        ("name.x=1", "there is no table to hold `x`"),
+    ] {
+        let shown = load(&text, &[flag]).expect_err(flag).to_string();
+        assert!(shown.starts_with("--set") && shown.contains(message), "{flag}: {shown}");
+    }
+}
+
+#[test]
+fn missing_and_wrong_traces_are_told_apart() {
+    let folder = folder(50);
+    let text = text(folder.path());
+    for (from, to, message) in [
+        ("trace.jsonl\"", "nothing.jsonl\"", "nothing.jsonl: "),
+        ("jitter_s", "sha256 = \"00\"\njitter_s", "its SHA-256 is "),
+    ] {
+        let error = load(&text.replace(from, to), &[]).expect_err(to);
+        assert_eq!(error.exit_code(), 3, "{to}");
+        assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn plans_expand_in_the_written_order() {
+    let folder = folder(50);
+    let cases = "\n[[case]]\nlabel = \"plain\"\n[[case]]\nlabel = \"tight\"\n[case.set]\ncluster.max_seqs = 4\n";
+    let (_, plan) = load(&(text(folder.path()) + cases), &[]).unwrap();
+    let found: Vec<_> = plan
+        .groups
+        .iter()
+        .map(|g| {
+            (g.point, g.case.as_str(), g.scenario.cluster.instances, g.scenario.cluster.max_seqs, g.rate_rps, &*g.label)
+        })
+        .collect();
+    let mut expected = Vec::new();
+    let points = [("plain", 2, 256), ("plain", 3, 256), ("tight", 2, 4), ("tight", 3, 4)];
+    for (point, (case, instances, seqs)) in points.into_iter().enumerate() {
+        for rate in [2.0, 6.0] {
+            expected.extend(["round-robin", "coin"].map(|label| (point, case, instances, seqs, Some(rate), label)));
+        }
+    }
+    assert_eq!(found, expected);
+    assert_eq!(plan.paths, ["cluster.instances", "cluster.max_seqs"]);
+    assert_eq!(plan.cells().count(), 16 * 3);
+}
+
+#[test]
+fn ids_follow_the_content() {
+    let folder = folder(50);
+    let text = text(folder.path());
+    let ids = |text: &str| load(text, &[]).unwrap().1.cells().map(|(_, cell)| cell.id).collect::<Vec<_>>();
+    let base = ids(&text);
+    // What changes no number changes no id: names, defaults written out, where the trace lies.
+    let moved = folder.path().join("moved.jsonl");
+    std::fs::copy(folder.path().join("trace.jsonl"), &moved).unwrap();
+    for same in [
+        text.replace("\"small\"", "\"other\"").replace("\"coin\"", "\"dice\""),
+        text.replace("kv_tokens = 100_000", "kv_tokens = 100_000\ntp = 1"),
+        text.replace("trace.jsonl", "moved.jsonl"),
+    ] {
+        assert_eq!(ids(&same), base);
+    }
+    let other = ids(&text.replace("step_us = 5000.0", "step_us = 5001.0"));
+    assert!(other.iter().all(|id| !base.contains(id)));
+    std::fs::write(&moved, "{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1, \"hash_ids\": [1]}\n")
+        .unwrap();
+    assert_ne!(ids(&text.replace("trace.jsonl", "moved.jsonl")), base);
+}

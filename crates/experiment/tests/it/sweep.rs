@@ -1,0 +1,145 @@
+//! Results land whole, once, and the same whoever computes them.
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use trimtab_experiment::results::{Existing, Store, SweepError};
+use trimtab_experiment::sweep::{Progress, State, SweepOptions, sweep};
+use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Registry, Scheduler, SchedulerDef, Signals, no_params};
+
+use crate::support::{data, folder, load, manifest, options, run, text};
+
+#[test]
+fn threads_and_interruptions_leave_no_trace() {
+    let folder = folder(120);
+    let text = text(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    let whole = run(&text, &at("one"), 1, None, &()).unwrap();
+    assert_eq!((whole.failures.as_slice(), whole.exit_code(), whole.rows.len()), (&[][..], 0, 24));
+    run(&text, &at("four"), 4, None, &()).unwrap();
+    assert_eq!(data(&at("one")), data(&at("four")));
+    assert_eq!(data(&at("one")).len(), 24 + 5, "cells, plan, spec, summary, intervals, comparisons");
+
+    let stopped = run(&text, &at("cut"), 2, None, &StopAfter(5, AtomicUsize::new(0))).unwrap();
+    assert_eq!(stopped.exit_code(), 130);
+    assert!(stopped.state.done >= 5 && stopped.state.done < 24, "{:?}", stopped.state);
+    assert_eq!(manifest(&at("cut"))["status"], "interrupted");
+    // A crash leaves a part of a file at worst; it counts as missing.
+    let damaged = data(&at("cut")).into_keys().find(|name| name.starts_with("cells")).unwrap();
+    fs::write(at("cut").join(damaged), "{\"id\": \"").unwrap();
+    let resumed = run(&text, &at("cut"), 2, None, &()).unwrap();
+    assert_eq!((resumed.exit_code(), resumed.state.reused), (0, stopped.state.done - 1));
+    assert_eq!(data(&at("one")), data(&at("cut")));
+    assert_eq!(manifest(&at("cut"))["status"], "complete");
+}
+
+/// Stops a run after some cells.
+struct StopAfter(usize, AtomicUsize);
+
+impl Progress for StopAfter {
+    fn update(&self, state: &State) {
+        self.1.fetch_max(state.done, Ordering::SeqCst);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.1.load(Ordering::SeqCst) >= self.0
+    }
+}
+
+#[test]
+fn summaries_read_back() {
+    let folder = folder(120);
+    let out = folder.path().join("out");
+    let outcome = run(&text(folder.path()), &out, 2, None, &()).unwrap();
+    let mut reader = csv::Reader::from_path(out.join("summary.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
+    for (record, row) in reader.records().zip(&outcome.rows) {
+        let (record, result) = (record.unwrap(), row.result.as_ref().unwrap());
+        assert_eq!(&record[column("cell")], row.id);
+        assert_eq!(record[column("ttft_mean_s")].parse::<f64>().ok(), result.metrics.ttft_s.mean);
+        assert_eq!(record[column("cluster.instances")], result.scenario.cluster.instances.to_string());
+        assert_eq!(&record[column("tpot_mean_s")] == "", result.metrics.tpot_s.mean.is_none());
+    }
+    let text = fs::read_to_string(out.join("summary.csv")).unwrap();
+    assert!(!text.contains(&folder.path().display().to_string()), "paths are not results");
+}
+
+/// Panics on its 30th request, if its seed is 2.
+struct Fragile {
+    fuse: bool,
+    routed: u32,
+}
+
+impl Scheduler for Fragile {
+    fn route(&mut self, _: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        self.routed += 1;
+        assert!(!self.fuse || self.routed < 30, "the fuse blew");
+        Decision::Route(view.members()[0])
+    }
+}
+
+const FRAGILE: SchedulerDef = SchedulerDef {
+    name: "fragile",
+    summary: "panics",
+    citation: "",
+    deviations: &[],
+    signals: Signals::NONE,
+    hooks: false,
+    params: no_params,
+    build: |_, context| Ok(Box::new(Fragile { fuse: context.streams == trimtab_core::RngStreams::new(2), routed: 0 })),
+};
+
+#[test]
+fn a_panic_costs_one_cell() {
+    let folder = folder(120);
+    let text = text(folder.path()).replace("kind = \"random\"", "kind = \"fragile\"");
+    let registry = Registry::default().with(FRAGILE);
+    let source = trimtab_experiment::spec::Source::parse("fragile.toml".as_ref(), text, &[]).unwrap();
+    let plan = trimtab_experiment::plan::Plan::new(&source, &registry).unwrap();
+    let out = folder.path().join("out");
+    let outcome = sweep(&plan, &source, &registry, &options(&out, 2), &()).unwrap();
+    assert_eq!((outcome.exit_code(), outcome.failures.len(), outcome.state.done), (1, 4, 24));
+    for failure in &outcome.failures {
+        assert_eq!((failure.label.as_str(), failure.seed), ("coin", 2));
+        assert_eq!(failure.message, "panicked: the fuse blew");
+        assert_eq!(failure.reproduce, format!("trimtab run fragile.toml --cell {}", failure.id));
+        assert_eq!(plan.cell(&failure.id).unwrap().scenario.seed, 2);
+    }
+    let summary = fs::read_to_string(out.join("summary.csv")).unwrap();
+    assert_eq!(summary.lines().filter(|line| line.contains(",2,failed,")).count(), 4);
+    assert_eq!(manifest(&out)["status"], "partial");
+}
+
+#[test]
+fn folders_that_cannot_be_used_are_refused() {
+    let folder = folder(60);
+    let text = text(folder.path());
+    let (source, plan) = load(&text, &[]).unwrap();
+    let out = folder.path().join("out");
+    let with =
+        |existing| sweep(&plan, &source, &Registry::default(), &SweepOptions { existing, ..options(&out, 1) }, &());
+    let held = Store::open(&out, Existing::Refuse).unwrap();
+    let busy = with(Existing::Refuse).unwrap_err();
+    assert!(matches!(busy, SweepError::Busy(_)) && busy.exit_code() == 3, "{busy}");
+    drop(held);
+    with(Existing::Refuse).unwrap();
+    let exists = with(Existing::Refuse).unwrap_err();
+    assert!(matches!(exists, SweepError::Exists(_)) && exists.exit_code() == 2, "{exists}");
+    let again = with(Existing::Resume).unwrap();
+    assert_eq!((again.state.reused, again.state.requests), (24, 0));
+    let fresh = with(Existing::Replace).unwrap();
+    assert_eq!((fresh.state.reused, fresh.state.requests), (0, 24 * 60));
+
+    // A damaged trace fails before anything is simulated.
+    let broken = folder.path().join("broken.jsonl");
+    fs::write(&broken, "{\"timestamp\": 0,\n").unwrap();
+    let error = run(&text.replace("trace.jsonl", "broken.jsonl"), &folder.path().join("b"), 1, None, &()).unwrap_err();
+    assert!(matches!(error, SweepError::Data(_)) && error.exit_code() == 3, "{error}");
+
+    // A file where a folder must be: it cannot be made, whoever asks.
+    let blocked = folder.path().join("trace.jsonl").join("out");
+    let error = run(&text, &blocked, 1, None, &()).unwrap_err();
+    assert!(matches!(error, SweepError::Io { .. }) && error.exit_code() == 3, "{error}");
+    assert!(error.to_string().contains("cannot create"), "{error}");
+}
