@@ -59,7 +59,7 @@ fn summaries_read_back() {
         assert_eq!(&record[column("cell")], row.id);
         assert_eq!(record[column("ttft_mean_s")].parse::<f64>().ok(), result.metrics.ttft_s.mean);
         assert_eq!(record[column("cluster.instances")], result.scenario.cluster.instances.to_string());
-        assert_eq!(&record[column("tpot_mean_s")] == "", result.metrics.tpot_s.mean.is_none());
+        assert_eq!(record[column("tpot_mean_s")].is_empty(), result.metrics.tpot_s.mean.is_none());
     }
     let text = fs::read_to_string(out.join("summary.csv")).unwrap();
     assert!(!text.contains(&folder.path().display().to_string()), "paths are not results");
