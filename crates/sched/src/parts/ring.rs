@@ -4,14 +4,14 @@ use trimtab_core::InstanceId;
 
 use super::hash::hash64;
 
-/// Instances at fixed pseudo-random points of a circle of 2^64 positions. A key belongs to the first instance clockwise
+/// Instances at fixed pseudo-random points of a circle of 2^32 positions. A key belongs to the first instance clockwise
 /// of its hash, so that one that joins or leaves moves only the keys of the arcs next to its points.
+///
+/// Laid out so that a lookup touches two cache lines whatever the number of instances.
 #[derive(Clone, Debug)]
 pub struct Ring {
-    points: Vec<u64>,
-    owners: Vec<InstanceId>,
-    /// For each value of a position's top bits, the first point at or after it: a lookup then reads two or three words
-    /// whatever the number of instances.
+    points: Vec<(u32, InstanceId)>,
+    /// For each value of a position's top bits, the first point at or after it; about four points share a value.
     first: Vec<u32>,
     shift: u32,
 }
@@ -19,29 +19,21 @@ pub struct Ring {
 impl Ring {
     /// A ring with `virtual_nodes` points for each member. Few points make arcs of very different lengths.
     pub fn new(members: &[InstanceId], virtual_nodes: u32, salt: u64) -> Self {
-        let mut ring: Vec<(u64, InstanceId)> = members
-            .iter()
-            .flat_map(|&id| (0..virtual_nodes).map(move |v| (hash64(salt, u64::from(id.0) << 32 | u64::from(v)), id)))
-            .collect();
-        ring.sort_unstable();
-        let bits = ring.len().next_power_of_two().trailing_zeros().max(1);
-        let shift = u64::BITS - bits;
-        let mut first = Vec::with_capacity(1 << bits);
-        let mut at = 0;
-        for bucket in 0..1_u64 << bits {
-            while at < ring.len() && ring[at].0 < bucket << shift {
-                at += 1;
-            }
-            first.push(u32::try_from(at).expect("fewer than 2^32 points"));
-        }
-        let (points, owners) = ring.into_iter().unzip();
-        Self { points, owners, first, shift }
+        let point = |id: InstanceId, v: u32| (position(hash64(salt, u64::from(id.0) << 32 | u64::from(v))), id);
+        let mut points: Vec<_> = members.iter().flat_map(|&id| (0..virtual_nodes).map(move |v| point(id, v))).collect();
+        points.sort_unstable();
+        let bits = (points.len() / 4).next_power_of_two().trailing_zeros().clamp(1, 31);
+        let shift = u32::BITS - bits;
+        let start = |bucket: u32| points.partition_point(|&(at, _)| at < bucket << shift);
+        let first =
+            (0..1 << bits).map(|bucket| u32::try_from(start(bucket)).expect("fewer than 2^32 points")).collect();
+        Self { points, first, shift }
     }
 
     /// The owners clockwise from a hash, once around. An instance appears once for each of its points.
     pub fn walk(&self, hash: u64) -> impl Iterator<Item = InstanceId> + '_ {
-        let start = self.start(hash);
-        self.owners[start..].iter().chain(&self.owners[..start]).copied()
+        let (before, from) = self.points.split_at(self.start(position(hash)));
+        from.iter().chain(before).map(|&(_, owner)| owner)
     }
 
     /// The owner of a hash; `None` on an empty ring.
@@ -49,16 +41,16 @@ impl Ring {
         self.walk(hash).next()
     }
 
-    fn start(&self, hash: u64) -> usize {
-        if self.points.is_empty() {
-            return 0;
-        }
-        let mut at = self.first[usize::try_from(hash >> self.shift).expect("the table has an entry for each")] as usize;
-        while at < self.points.len() && self.points[at] < hash {
-            at += 1;
-        }
-        if at == self.points.len() { 0 } else { at }
+    fn start(&self, position: u32) -> usize {
+        let from = self.first[(position >> self.shift) as usize] as usize;
+        let passed = self.points[from..].iter().take_while(|&&(at, _)| at < position).count();
+        if from + passed == self.points.len() { 0 } else { from + passed }
     }
+}
+
+/// Where a hash lies on the circle.
+fn position(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[cfg(test)]
@@ -75,8 +67,8 @@ mod tests {
             let ring = Ring::new(&members(n), virtual_nodes, 5);
             for key in 0..2000 {
                 let hash = hash64(9, key);
-                let slow = ring.points.iter().position(|&p| p >= hash).unwrap_or(0);
-                assert_eq!(ring.owner(hash), Some(ring.owners[slow]), "{n} {virtual_nodes} {key}");
+                let slow = ring.points.iter().position(|&(at, _)| at >= position(hash)).unwrap_or(0);
+                assert_eq!(ring.owner(hash), Some(ring.points[slow].1), "{n} {virtual_nodes} {key}");
                 assert_eq!(ring.walk(hash).count(), (n * virtual_nodes) as usize);
             }
         }
@@ -86,10 +78,10 @@ mod tests {
     #[test]
     fn points_at_the_edges() {
         let ring = Ring::new(&members(3), 2, 0);
-        assert_eq!(ring.owner(0), Some(ring.owners[0]));
-        assert_eq!(ring.owner(u64::MAX), Some(ring.owners[0]), "past the last point the circle closes");
-        for (at, &point) in ring.points.iter().enumerate() {
-            assert_eq!(ring.owner(point), Some(ring.owners[at]), "a point owns its own position");
+        assert_eq!(ring.owner(0), Some(ring.points[0].1));
+        assert_eq!(ring.owner(u64::MAX), Some(ring.points[0].1), "past the last point the circle closes");
+        for &(at, owner) in &ring.points {
+            assert_eq!(ring.owner(u64::from(at) << 32), Some(owner), "a point owns its own position");
         }
     }
 

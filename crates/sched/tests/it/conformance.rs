@@ -12,7 +12,7 @@ fn defaults(doc: &ParamsDoc) -> Value {
 }
 
 /// A busy hour in small: shared prompts of three kinds, bursts, sessions, an instance that leaves and one that comes back.
-fn busy(def: SchedulerDef, instances: u32) -> Vec<Did> {
+fn busy(def: SchedulerDef, params: &Value, instances: u32) -> Vec<Did> {
     let mut cluster = Cluster::new(instances, 400);
     cluster.link = Some(1_000_000);
     let mut rng = RngStreams::new(3).stream("busy");
@@ -30,7 +30,7 @@ fn busy(def: SchedulerDef, instances: u32) -> Vec<Did> {
         request.session = (n % 3 != 0).then_some(SessionId(n % 40));
         request.tenant = TenantId(u16::try_from(n % 5).unwrap());
     }
-    let mut run = Run::of(def, &Value::Null, cluster);
+    let mut run = Run::of(def, params, cluster);
     let mut done = Vec::new();
     for id in 0..600 {
         if instances > 2 && id == 200 {
@@ -54,9 +54,55 @@ fn all() -> Vec<SchedulerDef> {
 fn busy_clusters_are_served_and_reproducible() {
     for def in all() {
         for instances in [1, 2, 3, 8] {
-            let first = busy(def, instances);
-            assert_eq!(first, busy(def, instances), "{} with {instances} is not deterministic", def.name);
+            let first = busy(def, &Value::Null, instances);
+            assert_eq!(first, busy(def, &Value::Null, instances), "{} with {instances} is not deterministic", def.name);
             assert!(first.iter().any(|did| matches!(did.decision, Decision::Route(_))), "{}", def.name);
+        }
+    }
+}
+
+/// Modes that are not the default.
+#[test]
+fn every_mode_serves_a_busy_cluster() {
+    let loads = [
+        "in-flight",
+        "in-flight-tokens",
+        "active-prefill-tokens",
+        "pending-prefill-tokens",
+        "engine-requests",
+        "engine-vllm-dp",
+        "engine-pending-tokens",
+    ];
+    let mut modes: Vec<(&str, Value)> = loads.map(|load| ("least-loaded", json!({ "load": load }))).to_vec();
+    for placement in ["ring", "mod-n", "rendezvous"] {
+        modes.push(("consistent-hash", json!({ "key": "prefix", "placement": placement })));
+        modes.push(("prefix-hash", json!({ "tokens": 4000, "placement": placement, "load_factor": 1.25 })));
+        modes.push(("cache-affinity", json!({ "placement": placement })));
+        for d in 1..=4 {
+            modes.push(("dualmap", json!({ "placement": placement, "d": d, "threshold_tokens": 4000 })));
+        }
+    }
+    for variant in ["full", "no-rebalance", "min-ttft", "least-loaded", "cache-affinity"] {
+        modes.push(("dualmap", json!({ "variant": variant, "ttft_slo_s": 2.0 })));
+    }
+    modes.extend([
+        ("cache-affinity", json!({ "mode": "literal" })),
+        ("prefix-hash", json!({ "owner": "least-loaded" })),
+        ("power-of-d", json!({ "d": 5 })),
+        ("sticky-session", json!({ "ttl_s": 1.0 })),
+        ("chwbl", json!({ "load_factor": 1.5, "count_this": false, "virtual_nodes": 1 })),
+        ("preble", json!({ "variant": "half-rule" })),
+        ("preble", json!({ "gate_per_instance": 0, "evict_weight": "miss", "window_s": 5.0 })),
+        ("preble", json!({ "capacity_tokens": 5000, "threshold": 0.2, "initial_output_tokens": 0 })),
+        ("mooncake", json!({ "theta": null })),
+        ("mooncake", json!({ "theta": 1.0, "transfer": "overlapped", "guard": true, "reject": false })),
+    ]);
+    let registry = Registry::default();
+    for (name, params) in modes {
+        for instances in [1, 2, 8] {
+            let first = busy(*registry.get(name).unwrap(), &params, instances);
+            let again = busy(*registry.get(name).unwrap(), &params, instances);
+            assert_eq!(first, again, "{name} {params} with {instances}");
         }
     }
 }
