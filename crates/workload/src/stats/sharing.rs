@@ -106,7 +106,7 @@ pub struct SessionShape {
     pub turns: [f64; 4],
     /// Turns of a session.
     pub turns_quantiles: Quantiles,
-    /// Shares of sessions with n turns that have another, from n = 1.
+    /// Requests that are turn n + 1 of a session over those that are turn n, from n = 1.
     pub continuation: Vec<f64>,
     /// Share of follow-ups that keep all full blocks of the request they continue.
     pub keep_all: f64,
@@ -140,6 +140,9 @@ pub(super) struct Collector<'a> {
     reuse_requests: Vec<(u64, u32)>,
     session: Vec<u32>,
     turns: Vec<u64>,
+    /// By request: its place in its session, from 0; and how many requests have each place.
+    place: Vec<u32>,
+    places: Vec<u64>,
     keep_all: u64,
     growth: Vec<u64>,
     growth_less_output: Vec<u64>,
@@ -240,6 +243,8 @@ impl<'a> Collector<'a> {
             reuse_requests: Vec::new(),
             session: Vec::with_capacity(requests.len()),
             turns: Vec::new(),
+            place: Vec::with_capacity(requests.len()),
+            places: Vec::new(),
             keep_all: 0,
             growth: Vec::new(),
             growth_less_output: Vec::new(),
@@ -294,6 +299,10 @@ impl<'a> Collector<'a> {
 
     fn follow(&mut self, index: u32, found: &Found) {
         let parent = found.runs.last().filter(|_| found.hit_blocks >= 2).map(|run| run.owner);
+        let place = parent.map_or(0, |parent| self.place[parent as usize] + 1);
+        self.place.push(place);
+        self.places.resize(self.places.len().max(place as usize + 1), 0);
+        self.places[place as usize] += 1;
         let Some(parent) = parent else {
             self.session.push(u32::try_from(self.turns.len()).expect("fewer sessions than requests"));
             self.turns.push(1);
@@ -348,7 +357,7 @@ impl<'a> Collector<'a> {
         let at_least = |turns: u64| self.turns.iter().filter(|&&t| t >= turns).count() as f64;
         let roots = self.turns.len() as u64;
         let share = |turns: u64| (at_least(turns) - at_least(turns + 1)) / (roots.max(1)) as f64;
-        let continuation = (1..8).take_while(|&t| at_least(t) > 0.0).map(|t| at_least(t + 1) / at_least(t));
+        let continuation = self.places.windows(2).take(7).map(|pair| pair[1] as f64 / pair[0] as f64);
         let sessions = SessionShape {
             roots,
             follow_ups,

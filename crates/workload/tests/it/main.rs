@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod formats;
+mod generators;
+mod loops;
 mod mooncake;
 mod stats;
 mod support;

@@ -71,7 +71,7 @@ fn the_real_conversation_trace() {
     assert_eq!((sessions.growth_less_output.p50, sessions.growth_less_output.p75), (26, 356));
     near("kept part", sessions.kept_part, 0.34, 0.005);
     for (share, expected) in sessions.continuation.iter().zip([0.31, 0.42, 0.51, 0.59, 0.59, 0.68, 0.77]) {
-        near("continuation", *share, expected, 0.015);
+        near("continuation", *share, expected, 0.006);
     }
 
     // Full blocks only.
