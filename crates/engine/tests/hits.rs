@@ -1,5 +1,6 @@
 //! Hit ratios of the Mooncake conversation trace, against values that others computed from the trace alone: no timing
-//! takes part where requests do not overlap.
+//! takes part where requests do not overlap. `-- --nocapture` prints the ratios.
+#![expect(clippy::print_stdout, reason = "the figures of docs/validation.md")]
 
 mod replay;
 
@@ -56,6 +57,7 @@ fn near(name: &str, value: f64, expected: f64, tolerance: f64) {
 fn one_cache_that_never_evicts() {
     for (partial_tail, expected) in [(false, [0.366, 0.373, 0.382, 0.408]), (true, [0.366, 0.374, 0.382, 0.409])] {
         let Some(ratios) = alone(1 << 20, partial_tail) else { return };
+        println!("one infinite cache, partial_tail {partial_tail}: {ratios:?}");
         let values = [ratios.blocks, ratios.tokens, ratios.full_blocks, ratios.per_request];
         for ((name, value), expected) in
             ["blocks", "tokens", "full blocks", "per request"].iter().zip(values).zip(expected)
@@ -69,6 +71,7 @@ fn one_cache_that_never_evicts() {
 fn three_million_tokens_least_recently_used() {
     for (partial_tail, expected) in [(false, 0.144), (true, 0.139)] {
         let Some(ratios) = alone(3_000_000 / u64::from(BLOCK), partial_tail) else { return };
+        println!("3,000,000 tokens, partial_tail {partial_tail}: {ratios:?}");
         near("tokens", ratios.tokens, expected, 0.004);
     }
 }
@@ -88,6 +91,7 @@ fn round_robin_over_eight() {
     ] {
         let Some(trace) = trace(TRACE) else { return };
         let ratios = Ratios::of(&replay(trace, instance, 8));
+        println!("round robin, {name}: {ratios:?}");
         near(name, ratios.tokens, 0.082_5, 0.001_5);
     }
 }
