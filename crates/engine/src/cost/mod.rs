@@ -9,6 +9,7 @@ mod fixed;
 mod laws;
 mod linear;
 mod polynomial;
+mod predictor;
 mod table;
 
 pub use analytic::Analytic;
@@ -16,6 +17,7 @@ pub use deployment::{Deployment, DeploymentError, Experts, Hardware, Model, Term
 pub use fixed::Fixed;
 pub use linear::Linear;
 pub use polynomial::Polynomial;
+pub use predictor::{PredictionError, Predictor};
 pub use table::{DecodePoint, PrefillPoint, Table, TableError};
 
 /// What one engine iteration (a step) computes.
