@@ -6,6 +6,7 @@ pub mod calibrate;
 pub mod capacity;
 pub mod catalog;
 pub mod diagnose;
+pub mod explain;
 pub mod metrics;
 pub mod plan;
 pub mod results;

@@ -398,6 +398,27 @@ impl Terms {
         }
     }
 
+    /// The terms of two steps together.
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            prefills: self.prefills || other.prefills,
+            weights: self.weights + other.weights,
+            gemm: self.gemm + other.gemm,
+            expert_gemm: self.expert_gemm + other.expert_gemm,
+            activations: self.activations + other.activations,
+            all_reduce_start: self.all_reduce_start + other.all_reduce_start,
+            all_reduce_bytes: self.all_reduce_bytes + other.all_reduce_bytes,
+            attention: self.attention + other.attention,
+            prefill_kv: self.prefill_kv + other.prefill_kv,
+            prefill_scan: self.prefill_scan + other.prefill_scan,
+            decode_kv: self.decode_kv + other.decode_kv,
+            head: self.head + other.head,
+            host_seqs: self.host_seqs + other.host_seqs,
+            host_layers: self.host_layers + other.host_layers,
+            host_step: self.host_step + other.host_step,
+        }
+    }
+
     /// The name of the largest part.
     pub fn bound(&self) -> &'static str {
         let parts = [
