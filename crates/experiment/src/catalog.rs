@@ -178,4 +178,6 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, CatalogError
 }
 
 #[cfg(test)]
+mod physics_tests;
+#[cfg(test)]
 mod tests;

@@ -8,17 +8,23 @@ mod fixed;
 #[cfg(test)]
 mod laws;
 mod linear;
+mod model;
 mod polynomial;
 mod predictor;
 mod table;
+mod terms;
+mod tuning;
 
 pub use analytic::Analytic;
-pub use deployment::{Deployment, DeploymentError, Experts, Hardware, Model, Terms, Tuning, WeightType};
+pub use deployment::{Deployment, DeploymentError, Hardware};
 pub use fixed::Fixed;
 pub use linear::Linear;
+pub use model::{Experts, Model, WeightType};
 pub use polynomial::Polynomial;
 pub use predictor::{PredictionError, Predictor};
 pub use table::{DecodePoint, PrefillPoint, Table, TableError};
+pub use terms::Terms;
+pub use tuning::Tuning;
 
 /// What one engine iteration (a step) computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
