@@ -10,12 +10,16 @@ use trimtab_experiment::simulate::RunError;
 pub(crate) enum Exit {
     /// It worked.
     Ok = 0,
-    /// The reader of stdout went away; not an error.
-    BrokenPipe = 1,
+    /// It ran, but not all of it came to a result.
+    Incomplete = 1,
     /// The command line or the spec is wrong.
     Usage = 2,
     /// A file is missing, unreadable or malformed.
     Data = 3,
+    /// It was interrupted; what was done is kept.
+    Interrupted = 130,
+    /// The reader of stdout went away; not an error, and the program ends with 0.
+    BrokenPipe = 141,
 }
 
 impl From<Exit> for ExitCode {
@@ -32,6 +36,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// With the exit code that a library found right.
+    pub(crate) fn of(code: u8, message: impl fmt::Display) -> Self {
+        let exit = if code == Exit::Data as u8 { Exit::Data } else { Exit::Usage };
+        Self { exit, message: message.to_string() }
+    }
+
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Usage, message: message.to_string() }
     }

@@ -27,6 +27,8 @@ struct Cli {
 enum Verb {
     /// One simulation: a table, or one JSON document with `--json`
     Run(Box<verbs::run::Args>),
+    /// Every cell of a spec: a table, stored results
+    Sweep(verbs::sweep::Args),
     /// Look at traces
     Trace(verbs::trace::Args),
     /// What there is to choose from
@@ -42,6 +44,7 @@ fn main() -> std::process::ExitCode {
     let printer = Printer::new(cli.quiet, cli.no_progress);
     let outcome = match cli.verb {
         Verb::Run(args) => verbs::run::run(&args, printer),
+        Verb::Sweep(args) => verbs::sweep::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),
