@@ -136,8 +136,7 @@ pub struct Snapshot {
     pub total_blocks: u64,
     /// Prompt tokens still to be computed, of waiting and running requests.
     pub pending_prefill_tokens: u64,
-    /// When a prefill last made progress, or the instance was last without waiting requests, whichever is later: a queue
-    /// that has just formed has not been held up.
+    /// When a prefill last made progress.
     pub last_prefill_end: SimTime,
 }
 

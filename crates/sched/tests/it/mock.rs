@@ -250,7 +250,7 @@ impl Probe for Cluster {
             used_blocks: 0,
             total_blocks: instance.cache.capacity as u64,
             pending_prefill_tokens: instance.jobs.iter().map(|job| u64::from(job.miss)).sum(),
-            last_prefill_end: instance.jobs.get(1).map_or(self.now, |job| instance.free_at.max(job.dispatched)),
+            last_prefill_end: instance.free_at,
         }
     }
 

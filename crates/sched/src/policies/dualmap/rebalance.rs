@@ -22,7 +22,15 @@ impl Estimate {
         let Some(stall) = self.stall else { return 0 };
         let snapshot = view.snapshot(instance);
         let idle = view.now().saturating_since(snapshot.last_prefill_end);
-        if snapshot.waiting > 0 && idle > stall { idle.0 } else { 0 }
+        if snapshot.waiting == 0 || idle <= stall {
+            return 0;
+        }
+        // After a quiet time the last progress is long ago, but nobody has been held up for longer than it waits.
+        let mut queue = Vec::new();
+        view.queued(instance, &mut queue);
+        let longest = queue.iter().map(|queued| waited_ps(view, queued)).max().unwrap_or(0);
+        let held_up = idle.0.min(longest);
+        if held_up > stall.0 { held_up } else { 0 }
     }
 
     /// The predicted wait of a request that joins the tail now.
