@@ -35,12 +35,21 @@ pub(crate) struct Row {
     pub(crate) priority: i16,
     /// Position in the session, where the file says it.
     pub(crate) turn: Option<u32>,
+    /// Nodes that exist, instead of ids.
+    pub(crate) exact: Option<Exact>,
     /// Whether the ids go on over the output.
     pub(crate) output_known: bool,
     /// Pause after the end of the previous turn.
     pub(crate) delay: Option<SimTime>,
     /// Where the fields stand in the line, for messages.
     pub(crate) at: Places,
+}
+
+/// Where a prompt, and prompt and output together, end in a forest that was read as it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exact {
+    pub(crate) leaf: Option<PrefixId>,
+    pub(crate) output_leaf: Option<PrefixId>,
 }
 
 /// Byte offsets within the line.
@@ -75,6 +84,10 @@ pub(crate) struct Builder<'o> {
     pub(crate) interner: Interner,
     /// Tokens of one block of the file.
     pub(crate) block: u32,
+    /// Whether the file says itself that it has no times.
+    pub(crate) untimed: bool,
+    /// Whether the forest is kept node by node.
+    exact: bool,
     pub(crate) rows: u64,
     pub(crate) dropped: u64,
     names: Names,
@@ -82,6 +95,7 @@ pub(crate) struct Builder<'o> {
     requests: Vec<Request>,
     delays: Vec<Option<SimTime>>,
     sessions: Vec<SessionState>,
+    session_count: u32,
     session_names: FxHashMap<Box<[u8]>, SessionId>,
     scopes: FxHashMap<Box<[u8]>, u32>,
     tenants: Numbering,
@@ -141,6 +155,8 @@ impl<'o> Builder<'o> {
             options,
             interner: Interner::default(),
             block: options.block_tokens.unwrap_or(block),
+            untimed: false,
+            exact: false,
             rows: 0,
             dropped: 0,
             names,
@@ -148,6 +164,7 @@ impl<'o> Builder<'o> {
             requests: Vec::new(),
             delays: Vec::new(),
             sessions: Vec::new(),
+            session_count: 0,
             session_names: FxHashMap::default(),
             scopes: FxHashMap::default(),
             tenants: Numbering::default(),
@@ -195,7 +212,12 @@ impl<'o> Builder<'o> {
         if tokens < input {
             self.note(NoteKind::Filtered, "end of a prompt, by `--max-input-tokens`");
         }
-        let (leaf, output_leaf) = if row.output_known && tokens == input {
+        let (leaf, output_leaf) = if let Some(exact) = row.exact {
+            self.exact = true;
+            let prompt = Prompt { leaf: exact.leaf, tokens: input };
+            let whole = tokens == input;
+            (self.interner.forest.node_at(prompt, tokens), exact.output_leaf.filter(|_| whole))
+        } else if row.output_known && tokens == input {
             let whole = input.checked_add(output).ok_or_else(|| too_large(row.at.output, row.output, names.output))?;
             let end = self.path(row, whole, whole)?;
             // The prompt ends inside the path that its output continues.
@@ -211,9 +233,13 @@ impl<'o> Builder<'o> {
         (request.tenant, request.model, request.priority) =
             (row.tenant.unwrap_or(TenantId(0)), row.model, row.priority);
         if let Some(session) = row.session {
-            let state = &mut self.sessions[session.index()];
-            (request.session, request.turn) = (Some(session), row.turn.unwrap_or(state.turns));
-            *state = SessionState { turns: state.turns + 1, last_arrival: arrival };
+            // A file that numbers its sessions itself also says the turn.
+            let turns = self.sessions.get(session.index()).map_or(0, |state| state.turns);
+            (request.session, request.turn) = (Some(session), row.turn.unwrap_or(turns));
+            if let Some(state) = self.sessions.get_mut(session.index()) {
+                *state = SessionState { turns: turns + 1, last_arrival: arrival };
+            }
+            self.session_count = self.session_count.max(session.0.saturating_add(1));
         }
         if row.delay.is_some() || !self.delays.is_empty() {
             self.delays.resize(self.requests.len(), None);
@@ -241,8 +267,8 @@ impl<'o> Builder<'o> {
         let clock = &mut self.clock;
         let Some(time) = row.time else {
             if let Some(session) = row.session {
-                let state = self.sessions[session.index()];
-                if state.turns > 0 {
+                let state = self.sessions.get(session.index()).copied();
+                if let Some(state) = state.filter(|state| state.turns > 0) {
                     let pause = row.delay.unwrap_or_default();
                     return Ok(Some(state.last_arrival.saturating_add(pause.0)));
                 }
@@ -436,7 +462,11 @@ impl<'o> Builder<'o> {
             request.id.0 = u32::try_from(index).expect("checked when it was added");
             request.arrival.0 = request.arrival.0.saturating_sub(shift);
         }
-        let forest = compress(&self.interner.forest, &mut self.requests);
+        let forest = if self.exact {
+            std::mem::take(&mut self.interner.forest)
+        } else {
+            compress(&self.interner.forest, &mut self.requests)
+        };
         self.closing_notes(timed);
         for key in std::mem::take(&mut self.keys) {
             let text = format!("key `{}` is not used", String::from_utf8_lossy(&key.key));
@@ -451,7 +481,7 @@ impl<'o> Builder<'o> {
             delays: self.delays,
             tenants: self.tenants.0,
             models: self.models.0,
-            sessions: u32::try_from(self.sessions.len()).expect("fewer sessions than rows"),
+            sessions: self.session_count,
             rows: self.rows,
             notes: self.notes,
         }

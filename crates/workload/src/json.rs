@@ -21,6 +21,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 /// What a list element or field held, when it may be a number or a string.
+#[derive(Clone, Copy)]
 pub(crate) enum Token<'a> {
     /// A non-negative integer.
     Int(u64),

@@ -22,7 +22,7 @@ mod trace;
 
 pub use arrivals::{ArrivalSpec, Bursts, Diurnal, Drift, Process, States};
 pub use error::{BadInput, Kind, ReadError};
-pub use formats::{FormatDef, format_by_name, formats};
+pub use formats::{CanonicalWriter, FormatDef, ZstdWriter, format_by_name, formats, write_canonical, write_file};
 pub use generators::{GenOptions, ParamDoc, ParamError, WorkloadDef, generator_by_name, generators};
 pub use law::Law;
 pub use read::{ReadOptions, ZeroOutput, read, read_file};

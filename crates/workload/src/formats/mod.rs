@@ -4,12 +4,15 @@ mod azure;
 mod bailian;
 mod blis;
 mod burstgpt;
+mod canonical;
 mod fields;
 mod llmservingsim;
 mod mooncake;
 mod table;
 mod vidur;
 mod weka;
+
+pub use canonical::{CanonicalWriter, ZstdWriter, write_canonical, write_file};
 
 use crate::build::{Builder, Names};
 use crate::error::{Fault, Kind, Parsed};
@@ -42,6 +45,7 @@ pub(crate) trait Reader {
 
 /// All formats; the first that recognises a file reads it.
 static FORMATS: &[&FormatDef] = &[
+    &canonical::DEF,
     &bailian::DEF,
     &mooncake::DEF,
     &llmservingsim::DEF,

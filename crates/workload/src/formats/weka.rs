@@ -18,7 +18,9 @@ pub(crate) static DEF: FormatDef = FormatDef {
     absolute: false,
     joins_lines: true,
     names: Names { time: "t", input: "in", output: "out", ids: "hash_ids" },
-    sniff: |line| line == b"{" || line.starts_with(b"{") && has_key(line, "requests"),
+    sniff: |line| {
+        line == b"{" || line.starts_with(b"{") && (has_key(line, "requests") || has_key(line, "hash_id_scope"))
+    },
     open: || Box::new(Weka { row: Row::default(), sessions: 0 }),
 };
 
