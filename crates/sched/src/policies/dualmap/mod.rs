@@ -36,8 +36,8 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
         "traffic shares are taken over the last 1,000 requests: unpublished, the value of a port",
         "traffic is counted on the whole path of a prompt, beyond its key: with counts that start at each growth the \
          published mix of key lengths cannot come about",
-        "64 ring points for each instance; one, as published, makes the busiest instance a candidate 2.3 times too often \
-         at 8 instances",
+        "with `placement = ring`, 64 ring points for each instance; one, as published, makes the busiest instance a \
+         candidate 2.3 times too often at 8 instances",
         "the overload threshold is the objective times the instance's sustained prefill speed: its value is unpublished",
         "the overload test and the comparison count the request's own uncached tokens: the paper does not say",
         "after each move the waits at both ends are predicted again, so that every moved request still meets the objective",

@@ -223,6 +223,24 @@ fn autoscales_one_hot_prefix_that_slows_down() {
     }
 }
 
+/// Memory is taken to be full: room for a prompt costs what the least recently used prefixes are worth.
+#[test]
+fn eviction_costs_the_worth_of_the_oldest_prefixes() {
+    // Three offers of 8 blocks on instance 0: two of three are hits. Prefill of 8 blocks: 4,096 us.
+    for (weight, missing, expected_us) in [("hit", 1, 8_192), ("miss", 1, 4_096), ("hit", 0, 0), ("hit", 9 * BLOCK, 8_192)] {
+        let mut bench = Bench::new(&json!({ "evict_weight": weight, "rebalance": false }), 1000);
+        bench.members = vec![InstanceId(0)];
+        let (old, young) = (bench.chain(None, 8), bench.chain(None, 8));
+        for leaf in [old, old, old, young] {
+            let (id, at, _) = bench.offer(leaf);
+            bench.end(id, at, 1);
+        }
+        let view = ClusterView::new(bench.now, &bench.members, DEF.signals, &bench.counters, &Flat);
+        let cost = bench.e2.eviction_ps(&view, InstanceId(0), missing);
+        assert_eq!(cost / 1_000_000, expected_us, "{weight} {missing}");
+    }
+}
+
 /// Everything that is kept incrementally, under random traffic with departures.
 #[test]
 fn bookkeeping_holds() {
