@@ -288,14 +288,15 @@ impl<'a> ClusterView<'a> {
 
     /// The member with the smallest key, the lowest id among equals.
     pub fn argmin<K: PartialOrd>(&self, mut key: impl FnMut(InstanceId) -> K) -> InstanceId {
-        let mut best: Option<(K, InstanceId)> = None;
-        for &instance in self.members {
+        let (&first, others) = self.members.split_first().expect("a scheduler is asked only while there is a member");
+        let (mut best, mut least) = (first, key(first));
+        for &instance in others {
             let k = key(instance);
-            if best.as_ref().is_none_or(|(b, _)| k < *b) {
-                best = Some((k, instance));
+            if k < least {
+                (best, least) = (instance, k);
             }
         }
-        best.expect("a scheduler is asked only while there is a member").1
+        best
     }
 }
 
