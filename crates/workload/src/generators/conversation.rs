@@ -49,7 +49,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
 
 /// Requests per session that fall into the first hour with the default laws, by simulation over 200 seeds. It turns a rate
 /// of requests into one of sessions.
-pub(super) const TURNS_IN_AN_HOUR: f64 = 1.67;
+pub(super) const TURNS_IN_AN_HOUR: f64 = 1.665;
 
 /// Longest session.
 const MAX_TURNS: u32 = 10_000;
@@ -92,7 +92,7 @@ impl Default for Params {
             max_output: 2000,
             user: Law::Mix(vec![(0.796, Law::Lognormal(18.0, 1.2)), (0.204, Law::Lognormal(3075.0, 0.742))]),
             stop: [2.88, 1.70],
-            gap: Law::Lognormal(155.0, 1.09),
+            gap: Law::Lognormal(152.0, 1.10),
             edit_share: 0.18,
             edit_keep: [0.60, 1.22],
             edit_sigma: 0.38,

@@ -91,7 +91,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             rate: 6.67,
-            arrivals: ArrivalSpec { drift: Some(Drift { cv: 0.10, tau_s: 300.0 }), ..ArrivalSpec::default() },
+            arrivals: ArrivalSpec { drift: Some(Drift { cv: 0.05, tau_s: 300.0 }), ..ArrivalSpec::default() },
             shared_bursts: false,
             tick_ms: 3000,
             a_share: 0.378,

@@ -9,3 +9,4 @@ mod mooncake;
 mod mutation;
 mod stats;
 mod support;
+mod workload_table;
