@@ -3,7 +3,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use trimtab_experiment::build::ScenarioError;
+use trimtab_experiment::catalog::CatalogError;
 use trimtab_experiment::simulate::RunError;
+use trimtab_workload::ReadError;
 
 /// Exit codes; scripts depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,18 @@ impl Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
+            RunError::Scenario(error) => error.into(),
+            RunError::Read(ReadError::UnknownFormat { .. }) => Self::usage(error),
             RunError::Read(_) => Self::data(error),
+            _ => Self::usage(error),
+        }
+    }
+}
+
+impl From<ScenarioError> for Failure {
+    fn from(error: ScenarioError) -> Self {
+        match error {
+            ScenarioError::Catalog(CatalogError::Read { .. } | CatalogError::Parse { .. }) => Self::data(error),
             _ => Self::usage(error),
         }
     }

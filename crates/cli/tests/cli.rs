@@ -164,7 +164,10 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&["--param", "x"], 2, &["KEY=VALUE"]),
     (&["--cost", "{\"kind\":\"fixed\",\"prefill_ms\":-1,\"decode_ms\":1}"], 2, &["cluster.cost.prefill_ms"]),
     (&["--requests-out", "/nonexistent/folder/x.csv"], 3, &["cannot write", "/nonexistent/folder/x.csv"]),
-    (&["--format", "mooncak"], 3, &["mooncak"]),
+    (&["--format", "mooncak"], 2, &["mooncak"]),
+    (&["--model", "/nonexistent.toml"], 3, &["/nonexistent.toml"]),
+    (&["--max-input-tokens", "0"], 2, &["workload.max_input_tokens", "at least 1"]),
+    (&["--instances", "4000000000"], 2, &["cluster.instances"]),
 ];
 
 #[test]

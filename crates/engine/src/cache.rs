@@ -188,9 +188,9 @@ impl KvCache {
         }
         let (reused, fresh, private) = (u64::from(reused), u64::from(fresh), u64::from(private));
         assert!(fresh <= private, "a block became resident that nobody allocated");
-        self.cached -= reused;
+        take(&mut self.cached, reused);
+        take(&mut self.private, private);
         self.pinned += reused + fresh;
-        self.private -= private;
         self.free += private - fresh;
     }
 
@@ -206,7 +206,7 @@ impl KvCache {
             self.records[slot as usize].pinned = after;
             if before > after {
                 self.append(slot, before - after);
-                self.pinned -= u64::from(before - after);
+                take(&mut self.pinned, u64::from(before - after));
                 self.cached += u64::from(before - after);
             }
         }
@@ -217,13 +217,13 @@ impl KvCache {
         if blocks > self.free {
             self.evict(blocks - self.free);
         }
-        self.free -= blocks;
+        take(&mut self.free, blocks);
         self.private += blocks;
     }
 
     /// Gives private blocks back.
     pub(crate) fn release(&mut self, blocks: u64) {
-        self.private -= blocks;
+        take(&mut self.private, blocks);
         self.free += blocks;
     }
 
@@ -231,7 +231,7 @@ impl KvCache {
     pub(crate) fn retire(&mut self, blocks: u32) {
         if blocks > 0 {
             self.append(NONE, blocks);
-            self.private -= u64::from(blocks);
+            take(&mut self.private, u64::from(blocks));
             self.cached += u64::from(blocks);
         }
     }
@@ -359,7 +359,7 @@ impl KvCache {
 
     fn evict(&mut self, mut blocks: u64) {
         self.evicted += blocks;
-        self.cached -= blocks;
+        take(&mut self.cached, blocks);
         self.free += blocks;
         while blocks > 0 {
             let at = self.oldest;
@@ -401,6 +401,11 @@ impl KvCache {
             self.spare_records.push(slot);
         }
     }
+}
+
+/// Takes blocks from one of the four counters, whose sum is conserved as long as none of them goes below zero.
+fn take(counter: &mut u64, blocks: u64) {
+    *counter = counter.checked_sub(blocks).expect("invariant: free + cached + pinned + private blocks are all blocks");
 }
 
 /// Puts a value into a spare slot or a new one.

@@ -358,7 +358,10 @@ impl Simulation<'_> {
         if from == to.index() {
             return;
         }
-        self.with_instance(from, |it, now, world| it.dequeue(slot, now, world.seqs));
+        let cut = self.with_instance(from, |it, now, world| it.dequeue(slot, now, world.seqs));
+        if let Some(end) = cut {
+            self.schedule_end(from, end);
+        }
         self.counters.withdrawn(from, prompt, miss);
         self.rows[id.index()].migrations += 1;
         self.dispatch(slot, to);
@@ -417,6 +420,7 @@ impl Simulation<'_> {
                     total_blocks: it.cache().total(),
                     block_tokens: it.config.block_tokens,
                     integrals: meter.total,
+                    first_busy_window: meter.first_busy,
                     busy_windows: meter.busy,
                     windows: meter.windows,
                 }

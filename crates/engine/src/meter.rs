@@ -2,7 +2,7 @@
 
 use trimtab_core::{PS_PER_S, SimTime};
 
-/// The width of a window of the series: 10 s, in which a share of busy time above 80 % makes a hotspot.
+/// The width of a window of the series: 10 s.
 pub const WINDOW: SimTime = SimTime(10 * PS_PER_S);
 
 /// Integrals over one window (or over a whole run) of one instance's state, each value times picoseconds.
@@ -31,7 +31,9 @@ pub(crate) struct Level {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meter {
     pub(crate) total: Integrals,
-    /// Busy time by window.
+    /// The first window with busy time.
+    pub(crate) first_busy: usize,
+    /// Busy time by window, from the first with any.
     pub(crate) busy: Vec<u64>,
     /// All integrals by window, when a series is wanted.
     pub(crate) windows: Option<Vec<Integrals>>,
@@ -69,10 +71,14 @@ impl Meter {
 
     fn add_window(&mut self, window: usize, span: u64, level: Level) {
         if level.busy {
-            if self.busy.len() <= window {
-                self.busy.resize(window + 1, 0);
+            if self.busy.is_empty() {
+                self.first_busy = window;
             }
-            self.busy[window] += span;
+            let at = window - self.first_busy;
+            if self.busy.len() <= at {
+                self.busy.resize(at + 1, 0);
+            }
+            self.busy[at] += span;
         }
         if let Some(windows) = &mut self.windows {
             if windows.len() <= window {
@@ -151,7 +157,7 @@ mod tests {
         let level = Level { busy: true, running: 2, used_blocks: 5, pending_tokens: 7 };
         meter.advance(SimTime(WINDOW.0 / 2), Level::default());
         meter.advance(SimTime(WINDOW.0 * 5 / 2), level);
-        assert_eq!(meter.busy, [WINDOW.0 / 2, WINDOW.0, WINDOW.0 / 2]);
+        assert_eq!((meter.first_busy, &meter.busy[..]), (0, &[WINDOW.0 / 2, WINDOW.0, WINDOW.0 / 2][..]));
         assert_eq!(meter.total.busy, 2 * WINDOW.0);
         assert_eq!(meter.total.pending_tokens, 14 * u128::from(WINDOW.0));
         let windows = meter.windows.expect("a series was asked for");

@@ -93,7 +93,9 @@ pub struct InstanceTotals {
     pub block_tokens: u32,
     /// Time-weighted state.
     pub integrals: Integrals,
-    /// Busy picoseconds by 10 s window.
+    /// The first 10 s window with busy time.
+    pub first_busy_window: usize,
+    /// Busy picoseconds by 10 s window, from that one on.
     pub busy_windows: Vec<u64>,
     /// All integrals by 10 s window, when a series was asked for.
     pub windows: Option<Vec<Integrals>>,

@@ -11,7 +11,7 @@ use common::generate::Case;
 use naive::{NaiveOutcome, NaiveRow, Reached};
 use trimtab_core::{InstanceId, SimTime, Summary};
 use trimtab_engine::{ClusterConfig, InstanceTotals, Outcome, Row, RunResult, Stepping, run};
-use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, no_params};
+use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals, no_params};
 
 /// Sends each request where the case says.
 struct Fixed(Vec<usize>);
@@ -112,6 +112,58 @@ fn compare(case: &Case) -> Option<String> {
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var_os(name).map_or(default, |v| v.to_str().and_then(|v| v.parse().ok()).expect("a whole number"))
+}
+
+/// Routes as the case says, and moves queued requests about: at every event the one picked by a counter, if any waits.
+struct Mover {
+    route: Vec<usize>,
+    calls: usize,
+}
+
+impl Mover {
+    fn shuffle(&mut self, view: &ClusterView<'_>, actions: &mut Actions) {
+        self.calls += 1;
+        let members = view.members();
+        let (from, to) = (members[self.calls % members.len()], members[self.calls / 2 % members.len()]);
+        let mut queue = Vec::new();
+        view.queued(from, &mut queue);
+        if from != to && !queue.is_empty() {
+            actions.migrate(queue[self.calls % queue.len()].id, to);
+        }
+    }
+}
+
+impl Scheduler for Mover {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, actions: &mut Actions) -> Decision {
+        self.shuffle(view, actions);
+        Decision::Route(InstanceId::from_index(self.route[arrival.id.index()]))
+    }
+
+    fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
+        if matches!(hook, Hook::FirstToken { .. }) {
+            self.shuffle(view, actions);
+        }
+    }
+}
+
+#[test]
+fn migrations_do_not_tell_the_stepping_modes_apart() {
+    let def = SchedulerDef { signals: Signals { queues: true, ..Signals::NONE }, hooks: true, ..FIXED };
+    let mut moved = 0;
+    for seed in 0..setting("TRIMTAB_CASES", 3000) {
+        let case = Case::new(seed);
+        let run = |stepping| {
+            let config = ClusterConfig { stepping, series: true, ..case.config.clone() };
+            let mover = Box::new(Mover { route: case.route.clone(), calls: 0 });
+            run(&config, &def, mover, &mut case.workload.clone())
+        };
+        let (by_run, by_step) = (run(Stepping::Macro), run(Stepping::Every));
+        assert_eq!(by_run.rows, by_step.rows, "seed {seed}");
+        assert_eq!(totals(&by_run.instances), totals(&by_step.instances), "seed {seed}");
+        assert_eq!(by_run.gaps.summary(), by_step.gaps.summary(), "seed {seed}");
+        moved += by_run.rows.iter().filter(|row| row.migrations > 0).count();
+    }
+    assert!(moved > 1000, "only {moved} requests moved");
 }
 
 /// Seeds beyond the usual range that once failed.

@@ -100,6 +100,14 @@ impl Cluster {
                 return Err(invalid(field, "must be at least 1"));
             }
         }
+        for (field, value, most) in [
+            ("cluster.instances", self.instances, 1_000_000),
+            ("cluster.max_batched_tokens", self.max_batched_tokens, 1 << 24),
+        ] {
+            if value > most {
+                return Err(invalid(field, format!("{value} is more than {most}, the most that is supported")));
+            }
+        }
         if self.max_batched_tokens < self.max_seqs {
             let detail = format!(
                 "{} is less than cluster.max_seqs = {}: a step decodes one token for each running sequence",

@@ -19,7 +19,7 @@ pub struct Metrics {
     pub rejected: u64,
     /// Lost with their instance (all requests).
     pub failed: u64,
-    /// From time 0 to the last event.
+    /// From the first arrival to the last event.
     pub makespan_s: f64,
     /// Time to first token.
     pub ttft_s: Quantiles,
@@ -37,7 +37,7 @@ pub struct Metrics {
     pub joint_attainment: Option<f64>,
     /// Completed requests per second of makespan.
     pub throughput_rps: f64,
-    /// Requests within all objectives per second of makespan.
+    /// Measured requests within all objectives per second from the first measured arrival to the last event.
     pub goodput_rps: Option<f64>,
     /// Generated tokens per second of makespan.
     pub output_tokens_per_s: f64,
@@ -147,8 +147,10 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         Summary::of(&mut samples).into()
     };
     let count = |outcome| result.rows.iter().filter(|row| row.outcome == outcome).count() as u64;
-    let makespan = result.makespan.as_secs_f64();
-    let per_second = |n: u64| if makespan > 0.0 { n as f64 / makespan } else { 0.0 };
+    let since = |rows: &[Row]| rows.first().map_or(SimTime::ZERO, |first| result.makespan - first.arrival);
+    let (makespan, measured_span) = (since(&result.rows), since(measured));
+    let rate = |n: u64, span: SimTime| if span > SimTime::ZERO { n as f64 / span.as_secs_f64() } else { 0.0 };
+    let per_second = |n: u64| rate(n, makespan);
     let good = |slo: &Slo| measured.iter().filter(|row| within(row, slo)).count() as u64;
     let has_slo = scenario.slo != Slo::default();
     let ttft_only = Slo { ttft_s: scenario.slo.ttft_s, ..Slo::default() };
@@ -159,7 +161,7 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         completed: count(Outcome::Completed),
         rejected: count(Outcome::Rejected),
         failed: count(Outcome::Failed),
-        makespan_s: makespan,
+        makespan_s: makespan.as_secs_f64(),
         ttft_s: of(Row::ttft),
         tpot_s: of(Row::tpot),
         e2e_s: of(Row::e2e),
@@ -168,19 +170,19 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         slo_attainment: scenario.slo.ttft_s.and_then(|_| ratio(good(&ttft_only), measured.len() as u64)),
         joint_attainment: joint.and_then(|n| ratio(n, measured.len() as u64)),
         throughput_rps: per_second(count(Outcome::Completed)),
-        goodput_rps: joint.map(per_second),
+        goodput_rps: joint.map(|n| rate(n, measured_span)),
         output_tokens_per_s: per_second(
             result.rows.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output_tokens)).sum(),
         ),
         hit_ratio: hit_ratio(measured, &result.instances),
         load_cv: result.load_cv,
-        hotspot_share: hotspot_share(result),
+        hotspot_share: hotspot_share(result, makespan),
         preemptions: result.rows.iter().map(|r| u64::from(r.preemptions)).sum(),
         recomputed_tokens: result.rows.iter().map(|r| r.recomputed_tokens).sum(),
         migrations: result.rows.iter().map(|r| u64::from(r.migrations)).sum(),
         evicted_blocks: result.instances.iter().map(|i| i.evicted_blocks).sum(),
         iterations: result.instances.iter().map(|i| i.iterations).sum(),
-        per_instance: result.instances.iter().map(|i| instance(i, result.makespan)).collect(),
+        per_instance: result.instances.iter().map(|i| instance(i, makespan)).collect(),
     }
 }
 
@@ -218,14 +220,18 @@ fn hit_ratio(rows: &[Row], instances: &[InstanceTotals]) -> HitRatio {
     }
 }
 
-/// The last window ends with the run.
-fn hotspot_share(result: &RunResult) -> f64 {
+/// A window is a hotspot above this share of busy time.
+const HOTSPOT_BUSY: f64 = 0.8;
+
+/// Windows are cut at the first arrival and at the last event.
+fn hotspot_share(result: &RunResult, makespan: SimTime) -> f64 {
+    let (start, end) = (result.makespan.0 - makespan.0, result.makespan.0);
     let (mut hot, mut all) = (0u128, 0u128);
     for instance in &result.instances {
-        all += u128::from(result.makespan.0);
-        for (window, &busy) in instance.busy_windows.iter().enumerate() {
-            let width = (result.makespan.0 - window as u64 * WINDOW.0).min(WINDOW.0);
-            if u128::from(busy) * 10 > u128::from(width) * 8 {
+        all += u128::from(makespan.0);
+        for (window, &busy) in (instance.first_busy_window as u64..).zip(&instance.busy_windows) {
+            let width = end.min((window + 1) * WINDOW.0) - start.max(window * WINDOW.0);
+            if busy as f64 > HOTSPOT_BUSY * width as f64 {
                 hot += u128::from(width);
             }
         }

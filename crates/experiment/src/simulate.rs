@@ -55,9 +55,10 @@ pub fn read(spec: &scenario::Workload) -> Result<Trace, RunError> {
 }
 
 fn positive(field: &'static str, value: f64) -> Result<Ratio, RunError> {
-    Ratio::from_f64(value)
-        .filter(|_| value > 0.0)
-        .ok_or_else(|| RunError::Field { field, detail: format!("`{value}` is not a positive number") })
+    Ratio::from_f64(value).filter(|_| value > 0.0).ok_or_else(|| RunError::Field {
+        field,
+        detail: format!("`{value}` is not a positive number of at most 18 digits"),
+    })
 }
 
 /// Checks everything about a workload but its file. With `searched`, the rate will be chosen later.
@@ -65,6 +66,9 @@ pub fn check_workload(spec: &scenario::Workload, searched: bool) -> Result<(), R
     let fail = |field, detail: String| Err(RunError::Field { field, detail });
     if spec.trace.is_none() {
         return Err(RunError::Workload("no workload: give `--trace FILE` or `--workload NAME`".into()));
+    }
+    if spec.max_input_tokens == Some(0) {
+        return fail("workload.max_input_tokens", "must be at least 1".into());
     }
     for (field, value) in [("workload.rate", spec.rate), ("workload.speedup", spec.speedup)] {
         value.map(|value| positive(field, value)).transpose()?;

@@ -208,9 +208,10 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let registry = Registry::default();
     let scenario = args.scenario()?;
     // Everything is checked before anything is read.
-    scenario.scheduler_def(&registry).map_err(Failure::usage)?;
-    scenario.cluster_config(args.stepping, false).map_err(Failure::usage)?;
-    let scenario = scenario.resolved().map_err(Failure::usage)?;
+    simulate::check_workload(&scenario.workload, false)?;
+    scenario.scheduler_def(&registry)?;
+    scenario.cluster_config(args.stepping, false)?;
+    let scenario = scenario.resolved()?;
     let trace = simulate::load(&scenario)?;
     for note in &trace.notes {
         printer.note(&note.to_string());

@@ -24,10 +24,12 @@ pub struct Analytic {
 }
 
 impl Analytic {
-    /// Builds the table for steps of up to `max_batched_tokens` tokens; larger steps are computed when met.
+    /// Builds the table for steps of up to `max_batched_tokens` tokens, 65,536 at most; larger steps are computed when
+    /// met.
     pub fn new(deployment: Deployment, max_batched_tokens: u32) -> Self {
         let rates = deployment.rates();
-        let by_tokens = (0..=u64::from(max_batched_tokens)).map(|n| ps(deployment.token_seconds(n))).collect();
+        let by_tokens =
+            (0..=u64::from(max_batched_tokens.min(1 << 16))).map(|n| ps(deployment.token_seconds(n))).collect();
         Self {
             by_tokens,
             pair_fixed: u128::from(ps(rates.pair * f64::from(1_u32 << PAIR_BITS))),

@@ -18,11 +18,12 @@ pub struct Linear {
 impl StepCost for Linear {
     fn step(&self, shape: &StepShape) -> u64 {
         let seqs = u64::from(shape.prefill_seqs) + u64::from(shape.decode_seqs);
-        let total = self.step
-            + self.per_prefill_token * shape.prefill_tokens
-            + self.per_seq * seqs
-            + self.per_context * shape.decode_context;
-        total.max(1)
+        let of = |coefficient: u64, n: u64| u128::from(coefficient) * u128::from(n);
+        let total = u128::from(self.step)
+            + of(self.per_prefill_token, shape.prefill_tokens)
+            + of(self.per_seq, seqs)
+            + of(self.per_context, shape.decode_context);
+        u64::try_from(total).expect("a step takes longer than the clock's range of 213 days").max(1)
     }
 
     fn line(&self, seqs: u32, context: u64) -> Line {

@@ -156,8 +156,15 @@ impl Decodes {
         finished
     }
 
-    /// When each sequence got its last token.
-    pub(crate) fn last_tokens(&self) -> impl Iterator<Item = SimTime> + '_ {
-        self.list.iter().map(|d| d.joined.max(self.last_end))
+    /// When the sequences got their last tokens, and how many at each time. Nearly all of them share one.
+    pub(crate) fn last_tokens(&self) -> Vec<(SimTime, u32)> {
+        let mut times: Vec<(SimTime, u32)> = Vec::new();
+        for last in self.list.iter().map(|d| d.joined.max(self.last_end)) {
+            match times.iter_mut().find(|(time, _)| *time == last) {
+                Some((_, seqs)) => *seqs += 1,
+                None => times.push((last, 1)),
+            }
+        }
+        times
     }
 }

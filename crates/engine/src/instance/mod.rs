@@ -167,12 +167,17 @@ impl Instance {
         seq.pending = seq.target - hit;
         self.pending += u64::from(seq.pending);
         let blocked = !self.waiting.is_empty() && self.config.order == Order::Fcfs;
+        if self.waiting.is_empty() {
+            // Nobody waited: the prefill has not been held up until now.
+            self.last_prefill_end = now;
+        }
         self.waiting.push_back(slot);
         if blocked || self.running() >= self.config.max_seqs as usize { None } else { self.interrupt(now) }
     }
 
-    /// Takes a request out of the queue again; it must be waiting and unstarted.
-    pub(crate) fn dequeue(&mut self, slot: u32, now: SimTime, seqs: &mut Seqs) {
+    /// Takes a request out of the queue again; it must be waiting and unstarted. Returns the new end of the step in
+    /// progress if it was cut short: what stood behind it may be admitted now.
+    pub(crate) fn dequeue(&mut self, slot: u32, now: SimTime, seqs: &mut Seqs) -> Option<SimTime> {
         self.settle(now);
         self.measure(now);
         let at =
@@ -181,6 +186,7 @@ impl Instance {
         self.waiting.remove(at);
         self.pending -= u64::from(seqs[slot].pending);
         seqs[slot].pending = 0;
+        if self.waiting.is_empty() { None } else { self.interrupt(now) }
     }
 
     /// Cuts a run of decode steps at its first boundary at or after `now`, so that the queue is looked at again there.

@@ -239,7 +239,8 @@ impl Instance {
         let cost = &*self.config.cost;
         let block = self.config.block_tokens;
         // Under PrefillFirst, decodes may have stood still: the gap before this step's token is longer than the step.
-        let stalled = self.config.mixing == Mixing::PrefillFirst && self.decodes.last_tokens().any(|last| last != now);
+        let stalled = self.config.mixing == Mixing::PrefillFirst
+            && self.decodes.last_tokens().iter().any(|&(last, _)| last != now);
         let limit = self.decodes.steps_to_first_end();
         // The blocks of the first step are taken already.
         let first = self.decodes.demand(1, block);
@@ -257,8 +258,8 @@ impl Instance {
         run.allocated = 1;
         if stalled {
             run.stalled = true;
-            for last in self.decodes.last_tokens() {
-                world.gaps.push((run.end - last).0, 0, 1, 1);
+            for (last, seqs) in self.decodes.last_tokens() {
+                world.gaps.push((run.end - last).0, 0, 1, seqs);
             }
         }
         self.step = Step::Decode(run);
