@@ -134,17 +134,20 @@ struct UnknownKey {
 
 /// Names numbered in order of appearance.
 #[derive(Debug, Default)]
-struct Numbering(Vec<String>);
+struct Numbering {
+    names: Vec<String>,
+    numbers: FxHashMap<Box<[u8]>, u16>,
+}
 
 impl Numbering {
     fn number(&mut self, name: &[u8], what: &'static str) -> Parsed<u16> {
-        let text = String::from_utf8_lossy(name);
-        let known = self.0.iter().position(|n| *n == text);
-        let number = u16::try_from(known.unwrap_or(self.0.len()))
-            .map_err(|_| Fault::new(0, Kind::OutOfRange, name, "at most 65 536 different names").field(what))?;
-        if known.is_none() {
-            self.0.push(text.into_owned());
+        if let Some(&number) = self.numbers.get(name) {
+            return Ok(number);
         }
+        let number = u16::try_from(self.names.len())
+            .map_err(|_| Fault::new(0, Kind::OutOfRange, name, "at most 65 536 different names").field(what))?;
+        self.numbers.insert(name.into(), number);
+        self.names.push(String::from_utf8_lossy(name).into_owned());
         Ok(number)
     }
 }
@@ -479,8 +482,8 @@ impl<'o> Builder<'o> {
             block_tokens: self.block,
             timed,
             delays: self.delays,
-            tenants: self.tenants.0,
-            models: self.models.0,
+            tenants: self.tenants.names,
+            models: self.models.names,
             sessions: self.session_count,
             rows: self.rows,
             notes: self.notes,

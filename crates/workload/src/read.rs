@@ -94,7 +94,7 @@ fn read_lines(mut lines: Lines, path: &Path, options: &ReadOptions) -> Result<Tr
     }
     let def = match &options.format {
         Some(name) => formats::format_by_name(name)
-            .ok_or_else(|| ReadError::UnknownFormat { name: name.clone(), hint: formats::names_hint() })?,
+            .ok_or_else(|| ReadError::UnknownFormat { name: name.clone(), hint: formats::hint_for(name) })?,
         None => formats::sniff(head).map_err(|issue| bad(1, 0, issue))?,
     };
     let mut builder = Builder::new(options, def.names, def.block_tokens, def.absolute);

@@ -66,6 +66,14 @@ pub fn format_by_name(name: &str) -> Option<&'static FormatDef> {
     FORMATS.iter().copied().find(|def| def.name == name)
 }
 
+/// What to write instead of a name that is unknown.
+pub(crate) fn hint_for(name: &str) -> String {
+    match trimtab_core::nearest_name(name, FORMATS.iter().map(|def| def.name)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => names_hint(),
+    }
+}
+
 /// The known names, for a message.
 pub(crate) fn names_hint() -> String {
     let names: Vec<&str> = FORMATS.iter().map(|def| def.name).collect();

@@ -207,3 +207,65 @@ fn suspicious_files_are_read_with_a_warning() {
     let error = read_bytes(mooncake(&[(5, ""), (0, "")]).as_bytes(), &strict_order).expect_err("out of order");
     assert!(error.to_string().contains("line 2") && error.to_string().contains("--strict-order"), "{error}");
 }
+
+#[test]
+fn ids_of_any_kind_name_blocks() {
+    let row = |ids: &str| {
+        format!("{{\"timestamp\": 0, \"input_length\": 1000, \"output_length\": 1, \"hash_ids\": [{ids}]}}\n")
+    };
+    for (a, b, shared) in [
+        ("-7, 1", "-7, 2", 512),
+        ("\"0xab\", 1", "\"0xab\", 2", 512),
+        ("\"0xab\", 1", "\"0xac\", 2", 0),
+        ("18446744073709551615, 1", "18446744073709551615, 2", 512),
+        // Neighbours that a float cannot tell apart.
+        ("9007199254740993, 1", "9007199254740992, 2", 0),
+        ("98765432109876543210987654321, 1", "98765432109876543210987654321, 2", 512),
+    ] {
+        let trace = read_bytes((row(a) + &row(b)).as_bytes(), &ReadOptions::default()).expect(a);
+        let [first, second] = trace.requests[..] else { panic!("two requests") };
+        assert_eq!(trace.forest.shared_tokens(first.prompt, second.prompt), shared, "{a} | {b}");
+    }
+}
+
+#[test]
+fn one_line_cannot_exhaust_the_memory() {
+    let mut text = format!("{GOOD}\n").into_bytes();
+    text.resize(65 << 20, b' ');
+    let error = read_bytes(&text, &ReadOptions { lenient: true, ..ReadOptions::default() }).expect_err("65 MiB");
+    assert!(matches!(&error, ReadError::Bad(bad) if bad.issue.kind == Kind::TooLong && bad.line == 2), "{error}");
+}
+
+#[test]
+fn the_limit_stops_reading() {
+    let text = format!("{GOOD}\n{GOOD}\nnonsense\n");
+    let limited = |limit| read_bytes(text.as_bytes(), &ReadOptions { limit: Some(limit), ..ReadOptions::default() });
+    assert_eq!(limited(2).expect("the fault comes later").requests.len(), 2);
+    assert!(limited(3).is_err());
+}
+
+#[test]
+fn sessions_that_contradict_themselves() {
+    for (format, text, words) in [
+        (
+            "llmservingsim",
+            "{\"session_id\": \"a\", \"arrival_time_ns\": 5, \"sub_requests\": []}",
+            "field `sub_requests` is `[]`, expected at least one request",
+        ),
+        ("weka", "{\"id\": \"a\", \"block_size\": 64}", "field `requests` is absent"),
+        (
+            "weka",
+            "{\"block_size\": 64, \"requests\": [{\"t\": 0, \"in\": 5, \"out\": 1}]}\n{\"block_size\": 32, \"requests\": []}",
+            "the same block size in all sessions",
+        ),
+        (
+            "mooncake",
+            "{\"input_length\": 5, \"output_length\": 1}\n{\"timestamp\": 3, \"input_length\": 5, \"output_length\": 1}",
+            "no time, as in the first row",
+        ),
+    ] {
+        let options = ReadOptions { format: Some(format.into()), ..ReadOptions::default() };
+        let error = read_bytes(text.as_bytes(), &options).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

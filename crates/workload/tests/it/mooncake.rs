@@ -103,3 +103,30 @@ fn the_real_conversation_trace() {
         .sum();
     assert_eq!(nodes, 182_790, "every distinct block is in exactly one node");
 }
+
+#[test]
+fn other_block_sizes_are_exact_or_say_so() {
+    let trace = read(TWO, &ReadOptions::default());
+    for (engine, inexact) in [(512, false), (1024, false), (16, true), (48, true), (0, false)] {
+        assert_eq!(trace.block_note(engine).is_some(), inexact, "{engine}");
+    }
+    // Prompts of 16-token blocks on engine blocks of 64: the 32 tokens they share fill none.
+    let text = r#"{"timestamp": 0, "input_length": 64, "output_length": 1, "hash_ids": [0, 1, 2, 3]}
+{"timestamp": 1, "input_length": 64, "output_length": 1, "hash_ids": [0, 1, 4, 5]}
+"#;
+    let fine = read(text, &ReadOptions { block_tokens: Some(16), ..ReadOptions::default() });
+    for (block, hit) in [(16, 0.5 / 2.0), (32, 0.5 / 2.0), (64, 0.0)] {
+        let options = trimtab_workload::StatsOptions { block_tokens: Some(block), ..Default::default() };
+        let stats = trimtab_workload::Stats::of_trace(&fine, &options);
+        assert!((stats.hit_ratio.tokens - hit).abs() < 1e-12, "{block}: {}", stats.hit_ratio.tokens);
+    }
+}
+
+#[test]
+fn unknown_formats_suggest_a_name() {
+    for (name, words) in [("mooncacke", "did you mean `mooncake`?"), ("x", "known formats: ")] {
+        let options = ReadOptions { format: Some(name.into()), ..ReadOptions::default() };
+        let error = read_bytes(TWO.as_bytes(), &options).expect_err(name).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
