@@ -150,7 +150,10 @@ fn fit_subset(rows: &[&Row], samples: &[Sample], keep: impl Fn(&Row) -> bool) ->
         let rounded = round_to_digits(param.get(&tuning));
         param.set(&mut tuning, rounded);
     }
-    tuning.kv_read_mixed = tuning.kv_read_mixed.min(tuning.kv_read);
+    let mixed_was_fitted = PARAMS.iter().zip(scope.free).any(|(param, free)| free && param.name == "kv_read_mixed");
+    // An efficiency of pure reads that was low for a while must not leave its mark on one that nothing fitted.
+    let mixed = if mixed_was_fitted { tuning.kv_read_mixed } else { scope.start.kv_read_mixed };
+    tuning.kv_read_mixed = mixed.min(tuning.kv_read);
     Some(tuning)
 }
 

@@ -112,6 +112,18 @@ fn rows_that_cannot_tell_a_parameter_leave_it_alone() {
     assert!(!only(&|_| true).contains(&"gemm"));
 }
 
+/// A parameter that nothing tells keeps its default exactly, or the value of the pure reads that bounds it.
+#[test]
+fn a_kept_mixed_efficiency_is_the_default_or_its_bound() {
+    for kv_read in [0.9, 0.3] {
+        let text = synthetic(Tuning { kv_read, kv_read_mixed: 0.2, ..known() });
+        let pure: Vec<&str> = text.lines().filter(|l| !l.contains(",mixed,")).collect();
+        let found = calibrate(parse(&pure.join("\n")).unwrap(), None).unwrap().pairs[0].tuning;
+        let expected = Tuning::default().kv_read_mixed.min(found.kv_read);
+        assert!((found.kv_read_mixed - expected).abs() < 1e-12, "{kv_read}: {} {expected}", found.kv_read_mixed);
+    }
+}
+
 #[test]
 fn impossible_rows_and_outliers_are_named() {
     let mut text = synthetic(known());
