@@ -11,7 +11,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// schedulers, models, hardware or formats
+    /// schedulers, workloads, models, hardware or formats
     kind: String,
     /// One JSON array of objects with `name` and `summary`
     #[arg(long)]
@@ -29,10 +29,14 @@ struct Entry {
 type Lister = fn() -> Vec<Entry>;
 
 /// What can be listed.
-const KINDS: [(&str, Lister); 4] = [
+const KINDS: [(&str, Lister); 5] = [
     ("schedulers", || {
         let entry = |d: &trimtab_sched::SchedulerDef| Entry { name: d.name.into(), summary: d.summary.into() };
         Registry::default().all().iter().map(entry).collect()
+    }),
+    ("workloads", || {
+        let entry = |d: &&trimtab_workload::WorkloadDef| Entry { name: d.name.into(), summary: d.summary.into() };
+        trimtab_workload::generators().iter().map(entry).collect()
     }),
     ("models", || catalog::models().into_iter().map(|m| Entry { name: m.name, summary: m.summary }).collect()),
     ("hardware", || catalog::all_hardware().into_iter().map(|h| Entry { name: h.name, summary: h.summary }).collect()),

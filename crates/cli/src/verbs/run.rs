@@ -145,18 +145,6 @@ fn stepping(text: &str) -> Result<Stepping, String> {
     }
 }
 
-/// `key=value` pairs as a JSON object; a value that is not JSON is a string.
-fn pairs(flag: &str, pairs: &[String]) -> Result<Value, Failure> {
-    let mut object = serde_json::Map::new();
-    for pair in pairs {
-        let Some((key, value)) = pair.split_once('=') else {
-            return Err(Failure::usage(format!("{flag} `{pair}`: expected KEY=VALUE")));
-        };
-        object.insert(key.into(), serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into())));
-    }
-    Ok(Value::Object(object))
-}
-
 impl Args {
     fn scenario(&self) -> Result<Scenario, Failure> {
         let mut scenario = Scenario { seed: self.seed, warmup_requests: self.warmup_requests, ..Scenario::default() };
@@ -182,13 +170,13 @@ impl Args {
         workload.trace.clone_from(&self.trace);
         workload.format.clone_from(&self.format);
         workload.kind.clone_from(&self.workload);
-        workload.params = pairs("--workload-param", &self.workload_param)?;
+        workload.params = super::pairs("--workload-param", &self.workload_param)?;
         workload.limit = self.limit;
         workload.max_input_tokens = self.max_input_tokens;
         workload.rate = self.rate;
         workload.speedup = self.speedup;
         scenario.scheduler.kind.clone_from(&self.scheduler);
-        scenario.scheduler.params = pairs("--param", &self.param)?;
+        scenario.scheduler.params = super::pairs("--param", &self.param)?;
         scenario.slo.ttft_s = self.slo_ttft;
         scenario.slo.tpot_s = self.slo_tpot;
         scenario.slo.e2e_s = self.slo_e2e;

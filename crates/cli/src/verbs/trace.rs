@@ -1,9 +1,9 @@
 //! `trimtab trace`: look at traces and turn them into one another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
-use trimtab_workload::{ReadOptions, Stats, StatsOptions, Trace, read_file};
+use trimtab_workload::{GenOptions, ReadOptions, Stats, StatsOptions, Trace, generator_by_name, read_file, write_file};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -21,6 +21,10 @@ enum What {
     Stats(StatsArgs),
     /// Read it all and say what is wrong with it
     Validate(Source),
+    /// Write it in the canonical form (JSON lines; compressed when the name ends in .zst or .gz)
+    Convert(ConvertArgs),
+    /// Write a generated workload in the canonical form
+    Generate(GenerateArgs),
 }
 
 /// Which trace, and how to read it.
@@ -63,6 +67,36 @@ struct StatsArgs {
     json: bool,
 }
 
+#[derive(Debug, ClapArgs)]
+struct ConvertArgs {
+    #[command(flatten)]
+    source: Source,
+    /// Where it goes
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+struct GenerateArgs {
+    /// Generator (see `trimtab list workloads`)
+    name: String,
+    /// Parameter of the generator (see `trimtab explain`)
+    #[arg(long, value_name = "KEY=VALUE")]
+    param: Vec<String>,
+    /// How many requests
+    #[arg(long, value_name = "N")]
+    limit: u64,
+    /// Requests per second, instead of the generator's own
+    #[arg(long, value_name = "RPS")]
+    rate: Option<f64>,
+    /// Seed of every random stream
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where it goes
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+}
+
 impl Source {
     fn read(&self, printer: Printer) -> Result<Trace, Failure> {
         let options = ReadOptions {
@@ -84,6 +118,8 @@ impl Source {
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     match &args.what {
         What::Stats(args) => stats(args, printer),
+        What::Convert(args) => write(&args.source.read(printer)?, &args.out, printer),
+        What::Generate(args) => generate(args, printer),
         What::Validate(source) => {
             let trace = source.read(printer)?;
             let Trace { format, rows, requests, sessions, .. } = &trace;
@@ -105,4 +141,21 @@ fn stats(args: &StatsArgs, printer: Printer) -> Result<(), Failure> {
     }
     let stats = Stats::of_trace(&args.source.read(printer)?, &options);
     if args.json { printer.json(&stats) } else { printer.result(&stats.render()) }
+}
+
+/// Tokens of a block in which a generated workload's prompts are told apart in files.
+const GENERATED_BLOCK: u32 = 512;
+
+fn generate(args: &GenerateArgs, printer: Printer) -> Result<(), Failure> {
+    let def = generator_by_name(&args.name).map_err(Failure::usage)?;
+    let options = GenOptions { seed: args.seed, requests: Some(args.limit), rate: args.rate, ..GenOptions::default() };
+    let params = super::pairs("--param", &args.param)?;
+    let mut workload = def.generate(&params, &options).map_err(Failure::usage)?;
+    write(&Trace::record(&mut *workload, GENERATED_BLOCK), &args.out, printer)
+}
+
+fn write(trace: &Trace, out: &Path, printer: Printer) -> Result<(), Failure> {
+    write_file(trace, out).map_err(|error| Failure::data(format!("cannot write {}: {error}", out.display())))?;
+    printer.note(&format!("{} requests in {}", trace.requests.len(), out.display()));
+    Ok(())
 }
