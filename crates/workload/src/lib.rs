@@ -16,6 +16,7 @@ mod law;
 mod number;
 mod read;
 mod rescale;
+mod row;
 mod sessions;
 pub mod stats;
 mod trace;

@@ -8,9 +8,10 @@ use trimtab_core::SessionId;
 
 use super::fields::{TOKENS, absent, block_ids, once, time};
 use super::{FormatDef, Reader, has_key};
-use crate::build::{Builder, Names, Row};
+use crate::build::Builder;
 use crate::error::{Kind, Parsed};
 use crate::json::{Cursor, Token};
+use crate::row::{Names, Row};
 use crate::trace::NoteKind;
 
 pub(crate) static DEF: FormatDef = FormatDef {

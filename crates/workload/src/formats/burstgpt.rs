@@ -5,7 +5,7 @@
 
 use super::FormatDef;
 use super::table::{Columns, Table, Unit};
-use crate::build::Names;
+use crate::row::Names;
 
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "burstgpt",

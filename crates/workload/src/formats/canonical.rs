@@ -12,9 +12,10 @@ use trimtab_core::{PrefixForest, PrefixId, Prompt, Request, SessionId, SimTime, 
 
 use super::fields::{TOKENS, absent, once, span, time};
 use super::{FormatDef, Reader, has_key};
-use crate::build::{Builder, Exact, Names, Row};
+use crate::build::Builder;
 use crate::error::{Fault, Kind, Parsed};
 use crate::json::{Cursor, Token};
+use crate::row::{Exact, Names, Row};
 use crate::trace::Trace;
 
 pub(crate) static DEF: FormatDef = FormatDef {

@@ -8,9 +8,10 @@ use trimtab_core::{PS_PER_US, SimTime};
 
 use super::fields::{TOKENS, absent, once, session, time};
 use super::{FormatDef, Reader, has_key};
-use crate::build::{Builder, Names, Row};
+use crate::build::Builder;
 use crate::error::{Fault, Kind, Parsed};
 use crate::json::{Cursor, Token};
+use crate::row::{Names, Row};
 
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "llmservingsim",

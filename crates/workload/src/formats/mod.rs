@@ -14,8 +14,9 @@ mod weka;
 
 pub use canonical::{CanonicalWriter, ZstdWriter, write_canonical, write_file};
 
-use crate::build::{Builder, Names};
+use crate::build::Builder;
 use crate::error::{Fault, Kind, Parsed};
+use crate::row::Names;
 
 /// One format.
 pub struct FormatDef {

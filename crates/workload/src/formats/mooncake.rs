@@ -7,9 +7,10 @@
 
 use super::fields::{TOKENS, absent, block_ids, once, session, span, time};
 use super::{FormatDef, Reader, has_key};
-use crate::build::{Builder, Names, Row};
+use crate::build::Builder;
 use crate::error::{Kind, Parsed};
 use crate::json::Cursor;
+use crate::row::{Names, Row};
 
 pub(crate) static DEF: FormatDef = FormatDef {
     name: "mooncake",

@@ -1,9 +1,10 @@
 //! What the CSV formats have in common: columns found by name, one place where a row becomes a request.
 
 use super::Reader;
-use crate::build::{Builder, Row};
+use crate::build::Builder;
 use crate::error::{Fault, Kind, Parsed};
 use crate::number::Decimal;
+use crate::row::Row;
 use crate::trace::NoteKind;
 
 /// Where a CSV format keeps what a request needs. Names are compared without case and surrounding spaces.
@@ -263,7 +264,7 @@ fn date(text: &[u8]) -> Option<u128> {
         (clock, 0)
     } else if let Some(at) = clock.find(['+', '-']) {
         let (hours, minutes) = clock[at + 1..].split_once(':').unwrap_or((&clock[at + 1..], "0"));
-        let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+        let minutes = i64::from(hours.parse::<u16>().ok()?) * 60 + i64::from(minutes.parse::<u16>().ok()?);
         (&clock[..at], if clock.as_bytes()[at] == b'-' { -minutes } else { minutes })
     } else {
         (clock, 0)
@@ -304,6 +305,8 @@ mod tests {
             ("2024-01-01", None),
             ("2024-01-01 25:00:00", None),
             ("nan", None),
+            ("2024-01-01 00:00:00+999999999999999999", None),
+            ("2024-01-01 00:00:00+99:00", None),
         ] {
             assert_eq!(second(text).map(|s| s - base), expected, "{text}");
         }

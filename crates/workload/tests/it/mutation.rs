@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use trimtab_core::{RngStreams, StreamRng};
-use trimtab_workload::{ReadOptions, ZeroOutput, formats};
+use trimtab_workload::{ReadOptions, ZeroOutput, formats, write_canonical};
 
 use crate::support::read_bytes;
 
@@ -116,7 +116,7 @@ fn mutated_files_never_panic() {
     let (mut good, mut bad) = (0, 0);
     for &(format, text) in SEEDS {
         read_bytes(text.as_bytes(), &ReadOptions::default()).unwrap_or_else(|e| panic!("{format}: {e}"));
-        for round in 0..1500 {
+        for round in 0..6000 {
             let mut bytes = text.as_bytes().to_vec();
             mutate(&mut bytes, &mut rng);
             let options = ReadOptions {
@@ -131,6 +131,10 @@ fn mutated_files_never_panic() {
                 Ok(trace) => {
                     good += 1;
                     assert!(trace.requests.is_sorted_by_key(|r| r.arrival) && !trace.requests.is_empty());
+                    let written = write_canonical(&trace, Vec::new()).expect("memory");
+                    let again =
+                        read_bytes(&written, &ReadOptions::default()).unwrap_or_else(|e| panic!("{bytes:?}: {e}"));
+                    assert_eq!(again.requests, trace.requests, "what was read survives the canonical form");
                     for request in &trace.requests {
                         let fits = request.prompt.leaf.is_none_or(|leaf| {
                             trace.forest.start(leaf) < request.prompt.tokens
