@@ -1,10 +1,13 @@
-//! `trimtab explain`: everything about one scheduler.
+//! `trimtab explain`: everything about one scheduler, workload, model or card.
 
 use std::fmt::Write;
 
-use trimtab_experiment::build::ScenarioError;
-use trimtab_experiment::scenario::Scenario;
+use trimtab_core::nearest_name;
+use trimtab_experiment::catalog::{self, Overrides};
+use trimtab_experiment::explain;
+use trimtab_experiment::scenario::Cluster;
 use trimtab_sched::{Registry, SchedulerDef};
+use trimtab_workload::{WorkloadDef, generators};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -12,18 +15,70 @@ use crate::printer::Printer;
 /// Arguments of `trimtab explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A scheduler, as in `trimtab list schedulers`
-    name: String,
+    /// `NAME`, or `scheduler`, `workload`, `model` or `hardware` and a name
+    #[arg(required = true, num_args = 1..=2, value_names = ["KIND", "NAME"])]
+    what: Vec<String>,
+    /// For a model: the card it runs on
+    #[arg(long, default_value_t = Cluster::default().hardware)]
+    hardware: String,
+    /// For a card: the model that runs on it
+    #[arg(long, default_value_t = Cluster::default().model)]
+    model: String,
+    /// GPUs per instance
+    #[arg(long, default_value_t = 1)]
+    tp: u32,
+    /// Tokens of a KV block
+    #[arg(long, value_name = "N", default_value_t = Cluster::default().block_tokens)]
+    block_tokens: u32,
+    /// Token budget of a step
+    #[arg(long, value_name = "N", default_value_t = Cluster::default().max_batched_tokens)]
+    max_batched_tokens: u32,
 }
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
-    let mut scenario = Scenario::default();
-    scenario.scheduler.kind.clone_from(&args.name);
-    let def = scenario.scheduler_def(&Registry::default()).map_err(|error: ScenarioError| Failure::usage(error))?;
-    printer.result(&text(&def))
+    match args.what.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["scheduler", name] | [name] if Registry::default().get(name).is_some() => {
+            printer.result(&Registry::default().get(name).map(scheduler).unwrap_or_default())
+        }
+        ["workload", name] | [name] if generators().iter().any(|def| def.name == name) => printer
+            .result(&generators().iter().find(|def| def.name == name).map(|def| workload(def)).unwrap_or_default()),
+        ["model", name] => deployment(args, name, &args.hardware, printer),
+        ["hardware", name] => deployment(args, &args.model, name, printer),
+        [name] if catalog::model(name).is_ok() => deployment(args, name, &args.hardware, printer),
+        [name] if catalog::hardware(name).is_ok() => deployment(args, &args.model, name, printer),
+        [.., name] => Err(unknown(name)),
+        [] => Err(Failure::usage("explain what?")),
+    }
 }
 
-fn text(def: &SchedulerDef) -> String {
+fn unknown(name: &str) -> Failure {
+    let registry = Registry::default();
+    let (models, cards) = (catalog::models(), catalog::all_hardware());
+    let known = registry.all().iter().map(|def| def.name).chain(generators().iter().map(|def| def.name));
+    let known = known.chain(models.iter().map(|m| m.name.as_str())).chain(cards.iter().map(|h| h.name.as_str()));
+    let nearest = nearest_name(name, known).map_or(String::new(), |n| format!(", did you mean `{n}`?"));
+    Failure::usage(format!(
+        "nothing here is called `{name}`{nearest}\nhint: `trimtab list schedulers` and the other lists show all"
+    ))
+}
+
+fn deployment(args: &Args, model: &str, hardware: &str, printer: Printer) -> Result<(), Failure> {
+    let deployment = catalog::resolve(model, hardware, args.tp, Overrides::default()).map_err(Failure::usage)?;
+    let memory_share = Cluster::default().memory_share;
+    let facts = explain::facts(&deployment, args.block_tokens, args.max_batched_tokens, memory_share)
+        .map_err(Failure::usage)?;
+    printer.result(&explain::text(&facts))
+}
+
+fn workload(def: &WorkloadDef) -> String {
+    let mut out = format!("{}: {}\n\nsource: {}\nparameters:\n", def.name, def.summary, def.citation);
+    for param in (def.params)() {
+        let _ = writeln!(out, "  {} = {}\n      {}", param.name, param.default, param.meaning);
+    }
+    out
+}
+
+fn scheduler(def: &SchedulerDef) -> String {
     let mut out = format!("{}: {}\n\nsource: {}\n", def.name, def.summary, def.citation);
     let signals = def.signals.names();
     let reads = if signals.is_empty() { "router counters only".to_owned() } else { signals.join(", ") };
