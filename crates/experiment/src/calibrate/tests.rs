@@ -334,3 +334,21 @@ fn host_time_is_found_again() {
     assert!((found.step_us - 2_340.0).abs() < 1.0, "{}", found.step_us);
     assert!(found.per_request_e2e_mape < 1e-9, "{}", found.per_request_e2e_mape);
 }
+
+/// The profiles in the repository are those that the measurements give now.
+#[test]
+fn committed_profiles_are_current() {
+    let text = include_str!("../../../../experiments/profiles/fitted.toml");
+    let committed: ProfileFile = toml::from_str(text).unwrap();
+    assert_eq!(committed.schema, SCHEMA);
+    for profile in &committed.profile {
+        for model in &profile.models {
+            let tuning = Some(profile.tuning);
+            let overrides = crate::catalog::Overrides { tuning, weights: None };
+            crate::catalog::resolve(model, &profile.hardware, 1, overrides).unwrap();
+        }
+    }
+    let Some(path) = measured("steps.csv") else { return };
+    let found = calibrate(read_rows(&path, &Selection::default()).unwrap(), None).unwrap();
+    assert_eq!(found.profiles(), committed);
+}
