@@ -312,7 +312,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Groups that are compared: those of one point and rate. They get the same seeds.
-    fn units(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn units(&self) -> Vec<Vec<usize>> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, group) in self.plan.groups.iter().enumerate() {
             let same = |unit: &Vec<usize>| {

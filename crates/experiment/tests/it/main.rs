@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod capacity;
 mod spec;
 mod support;
 mod sweep;
