@@ -281,6 +281,6 @@ fn show(path: &Path, text: &str, fault: &Fault) -> SpecError {
     let column = text[start..at].chars().count() + 1;
     let written = text[start..].lines().next().unwrap_or("");
     let width = line.to_string().len();
-    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:column$}", "", "^");
+    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:>column$}", "", "^");
     SpecError { place: format!("{}:{line}:{column}", path.display()), message, excerpt, line: Some(line) }
 }
