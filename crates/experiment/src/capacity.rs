@@ -119,6 +119,9 @@ pub fn ladder(low: f64, high: f64, tolerance: f64) -> Vec<f64> {
     rates
 }
 
+/// Runs a rate with some seeds: one sample per seed, or none to give up.
+type Measure<'a, E> = dyn FnMut(f64, &[u64]) -> Result<Vec<Sample>, E> + 'a;
+
 /// What decides a probe.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -144,11 +147,7 @@ impl Rule {
     }
 
     /// Tries one rate with more and more seeds until it is decided.
-    fn probe<E>(
-        &self,
-        (rung, rate_rps): (usize, f64),
-        measure: &mut dyn FnMut(f64, &[u64]) -> Result<Vec<Sample>, E>,
-    ) -> Result<Option<Probe>, E> {
+    fn probe<E>(&self, (rung, rate_rps): (usize, f64), measure: &mut Measure<'_, E>) -> Result<Option<Probe>, E> {
         let mut n = self.seeds.len().max(2).min(self.max_seeds.max(self.seeds.len()));
         loop {
             let samples = measure(rate_rps, &extended(&self.seeds, n))?;
@@ -187,21 +186,33 @@ pub fn search<E>(
     let step = if start.is_some() { 2 } else { (top / 16).max(1) };
     // The lower edge: the last rung that passes. Then the upper edge: the first that fails.
     let passes = edge(first, step, top, |rung| Ok(answer(rung)?.map(|a| a == Answer::Pass)))?;
-    if let Some(passes) = passes {
-        edge(passes.unwrap_or(0), step, top, |rung| Ok(answer(rung)?.map(|a| a != Answer::Fail)))?;
-    }
+    let above = match passes {
+        None => return Ok(probes),
+        Some(Edge::BelowAll) => 0,
+        Some(Edge::After(rung)) => rung,
+    };
+    edge(above, step, top, |rung| Ok(answer(rung)?.map(|a| a != Answer::Fail)))?;
     probes.sort_by_key(|p| p.rung);
     Ok(probes)
 }
 
+/// Where something stops holding.
+#[derive(Clone, Copy)]
+enum Edge {
+    /// It does not hold on the lowest rung.
+    BelowAll,
+    /// This is the last rung on which it holds.
+    After(usize),
+}
+
 /// The last rung that holds, if all rungs below the edge hold and none above: strides of growing length until the edge
-/// is between two of them, then halves. `Some(None)` when not even the lowest holds; `None` when a rung gave no answer.
+/// is between two of them, then halves. `None` when a rung gave no answer.
 fn edge<E>(
     first: usize,
     step: usize,
     top: usize,
     mut holds: impl FnMut(usize) -> Result<Option<bool>, E>,
-) -> Result<Option<Option<usize>>, E> {
+) -> Result<Option<Edge>, E> {
     macro_rules! ask {
         ($rung:expr) => {
             match holds($rung)? {
@@ -216,13 +227,13 @@ fn edge<E>(
         if ask!(rung) {
             below = Some(rung);
             if rung == top {
-                return Ok(Some(Some(top)));
+                return Ok(Some(Edge::After(top)));
             }
             rung = (rung + stride).min(top);
         } else {
             above = Some(rung);
             if rung == 0 {
-                return Ok(Some(None));
+                return Ok(Some(Edge::BelowAll));
             }
             rung = rung.saturating_sub(stride);
         }
@@ -233,7 +244,7 @@ fn edge<E>(
         let middle = usize::midpoint(below, above);
         if ask!(middle) { below = middle } else { above = middle }
     }
-    Ok(Some(Some(below)))
+    Ok(Some(Edge::After(below)))
 }
 
 /// Searches the capacity of every group of a plan: the schedulers of a point one after the other, each starting where the
@@ -323,15 +334,14 @@ fn warnings(runner: &Runner<'_>, found: &Found, outcome: &mut Outcome) {
     if !capacity.monotone {
         say("not monotone: a rate passed above one that failed; see probes.csv".to_owned());
     }
-    match (capacity.lo_rps, capacity.hi_rps) {
-        (Some(lo), None) => {
-            say(format!("the capacity is at least {lo} requests/s: no rate failed; raise search.rate_rps.high"))
-        }
-        (None, Some(hi)) => {
-            say(format!("the capacity is at most {hi} requests/s: no rate passed; lower search.rate_rps.low"))
-        }
-        (None, None) => say("no rate could be decided: give more seeds or longer runs".to_owned()),
-        (Some(_), Some(_)) => {}
+    let censored = match (capacity.lo_rps, capacity.hi_rps) {
+        (Some(lo), None) => format!("at least {lo} requests/s: no rate failed; raise search.rate_rps.high"),
+        (None, Some(hi)) => format!("at most {hi} requests/s: no rate passed; lower search.rate_rps.low"),
+        (None, None) => "unknown: no rate could be decided; give more seeds or longer runs".to_owned(),
+        (Some(_), Some(_)) => String::new(),
+    };
+    if !censored.is_empty() {
+        say(format!("the capacity is {censored}"));
     }
     let at_lo = found.rows.iter().filter(|(rate, _)| Some(*rate) == capacity.lo_rps);
     let results: Vec<&CellResult> = at_lo.filter_map(|(_, row)| row.result.as_deref()).collect();

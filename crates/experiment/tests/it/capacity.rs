@@ -99,6 +99,7 @@ fn repetitions() -> u64 {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "the figures of a long run, for whoever asked for one")]
 fn known_capacities_are_inside_their_intervals() {
     // 91 %, as promised, less three standard deviations of a binomial for small counts.
     let n = repetitions();
