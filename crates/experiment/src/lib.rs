@@ -6,6 +6,8 @@ pub mod calibrate;
 pub mod capacity;
 pub mod catalog;
 pub mod diagnose;
+pub mod diff;
+pub mod estimate;
 pub mod explain;
 pub mod metrics;
 pub mod plan;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_engine::{Stepping, build_context};
 use trimtab_sched::Registry;
+use trimtab_workload::generator_by_name;
 
 use crate::build::ScenarioError;
 use crate::catalog::CatalogError;
@@ -334,6 +335,12 @@ fn checked(scenario: &Scenario, capacity: bool, registry: &Registry) -> Result<S
     params.extend(scenario.scheduler.params.as_object().cloned().unwrap_or_default());
     scenario.scheduler.params = Value::Object(params);
     crate::simulate::check_workload(&scenario.workload, capacity)?;
+    if let Some(def) = scenario.workload.kind.as_deref().and_then(|kind| generator_by_name(kind).ok()) {
+        let mut params: serde_json::Map<String, Value> =
+            (def.params)().into_iter().map(|doc| (doc.name.to_owned(), doc.default)).collect();
+        params.extend(scenario.workload.params.as_object().cloned().unwrap_or_default());
+        scenario.workload.params = Value::Object(params);
+    }
     Ok(scenario)
 }
 
@@ -352,16 +359,20 @@ fn hashed(mut scenario: Scenario, hashes: &mut BTreeMap<PathBuf, String>) -> Res
     Ok(scenario)
 }
 
+/// The parameter that an error names, or all of them.
+fn parameter(tree: &Node, of: &str, detail: &str) -> At {
+    let params = tree.get(of).and_then(|s| s.get("params"));
+    let named = params.into_iter().flat_map(Node::entries).find(|e| detail.contains(&format!("`{}`", e.key)));
+    named.map_or_else(|| tree.locate(&format!("{of}.params")), |e| e.at)
+}
+
 /// Where the value stands that an error is about.
 fn place(tree: &Node, error: &RunError) -> At {
     match error {
+        RunError::Field { field: "workload.params", detail } => parameter(tree, "workload", detail),
         RunError::Scenario(ScenarioError::Invalid { field, .. }) | RunError::Field { field, .. } => tree.locate(field),
         RunError::Scenario(ScenarioError::Scheduler { .. }) => tree.locate("scheduler.kind"),
-        RunError::Scenario(ScenarioError::Params { detail, .. }) => {
-            let params = tree.get("scheduler").and_then(|s| s.get("params"));
-            let named = params.into_iter().flat_map(Node::entries).find(|e| detail.contains(&format!("`{}`", e.key)));
-            named.map_or_else(|| tree.locate("scheduler.params"), |e| e.at)
-        }
+        RunError::Scenario(ScenarioError::Params { detail, .. }) => parameter(tree, "scheduler", detail),
         RunError::Scenario(ScenarioError::Catalog(CatalogError::Unknown { kind, .. })) => {
             tree.locate(&format!("cluster.{kind}"))
         }

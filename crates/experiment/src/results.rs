@@ -142,6 +142,24 @@ impl Store {
         write_whole(&self.cell_path(&result.id), &text)
     }
 
+    /// Takes over the cells of another results folder.
+    pub fn adopt(&self, other: &Path) -> Result<(), SweepError> {
+        let folder = other.join("cells");
+        for entry in fs::read_dir(&folder).map_err(SweepError::io("list", &folder))? {
+            let path = entry.map_err(SweepError::io("list", &folder))?.path();
+            let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|e| e == "json")) else {
+                continue;
+            };
+            let content = fs::read(&path).map_err(SweepError::io("read", &path))?;
+            let own = self.dir.join("cells").join(name);
+            if fs::read(&own).is_ok_and(|present| present != content) {
+                return Err(SweepError::Merge(format!("{} and {} differ", path.display(), own.display())));
+            }
+            write_whole(&own, &content)?;
+        }
+        Ok(())
+    }
+
     /// Writes a file of the folder, whole.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), SweepError> {
         write_whole(&self.dir.join(name), content)

@@ -1,9 +1,9 @@
 //! Running one scenario.
 
-use trimtab_core::{FixedWorkload, RequestId, RngStreams, SimTime, Workload, uniform01};
+use trimtab_core::{RequestId, RngStreams, SimTime, Workload, uniform01};
 use trimtab_engine::{RunResult, Stepping, build_context};
 use trimtab_sched::Registry;
-use trimtab_workload::{Ratio, ReadError, ReadOptions, RescaleError, Trace};
+use trimtab_workload::{GenOptions, ParamError, Ratio, ReadError, ReadOptions, RescaleError, Trace, generator_by_name};
 
 use crate::build::ScenarioError;
 use crate::scenario::{self, Scenario};
@@ -33,17 +33,37 @@ pub enum RunError {
     Workload(String),
 }
 
-/// Reads the requests of a scenario, arrivals as the seed and the rate place them.
+/// Reads the trace of a scenario, arrivals as the seed and the rate place them.
 pub fn load(scenario: &Scenario) -> Result<Trace, RunError> {
     let mut trace = read(&scenario.workload)?;
     arrange(&mut trace, scenario)?;
     Ok(trace)
 }
 
+/// The requests of a scenario: a trace, or what a generator makes.
+pub fn workload(scenario: &Scenario) -> Result<Box<dyn Workload + Send>, RunError> {
+    match generated(scenario)? {
+        Some(workload) => Ok(workload),
+        None => Ok(Box::new(load(scenario)?.into_workload())),
+    }
+}
+
+/// What the generator of a scenario makes, if it names one.
+pub fn generated(scenario: &Scenario) -> Result<Option<Box<dyn Workload + Send>>, RunError> {
+    let spec = &scenario.workload;
+    let Some(kind) = &spec.kind else { return Ok(None) };
+    let field = |field| move |error: ParamError| RunError::Field { field, detail: error.to_string() };
+    let def = generator_by_name(kind).map_err(field("workload.kind"))?;
+    let options = GenOptions { seed: scenario.seed, requests: spec.limit, rate: spec.rate, ..GenOptions::default() };
+    def.generate(&spec.params, &options).map(Some).map_err(field("workload.params"))
+}
+
 /// Reads a trace; what depends on rate and seed is left to [`arrange`].
 pub fn read(spec: &scenario::Workload) -> Result<Trace, RunError> {
     check_workload(spec, false)?;
-    let path = spec.trace.as_ref().expect("a checked workload has a trace");
+    let Some(path) = &spec.trace else {
+        return Err(RunError::Workload("this workload is not a trace".into()));
+    };
     let options = ReadOptions {
         format: spec.format.clone(),
         limit: spec.limit,
@@ -64,8 +84,13 @@ fn positive(field: &'static str, value: f64) -> Result<Ratio, RunError> {
 /// Checks everything about a workload but its file. With `searched`, the rate will be chosen later.
 pub fn check_workload(spec: &scenario::Workload, searched: bool) -> Result<(), RunError> {
     let fail = |field, detail: String| Err(RunError::Field { field, detail });
-    if spec.trace.is_none() {
-        return Err(RunError::Workload("no workload: give `--trace FILE` or `--workload NAME`".into()));
+    match (&spec.trace, &spec.kind) {
+        (None, None) => {
+            return Err(RunError::Workload("no workload: give `--trace FILE` or `--workload NAME`".into()));
+        }
+        (Some(_), Some(_)) => return fail("workload.kind", "a trace or a generator, not both".into()),
+        (Some(_), None) => {}
+        (None, Some(_)) => check_generator(spec)?,
     }
     if spec.max_input_tokens == Some(0) {
         return fail("workload.max_input_tokens", "must be at least 1".into());
@@ -83,6 +108,25 @@ pub fn check_workload(spec: &scenario::Workload, searched: bool) -> Result<(), R
         return fail("workload.jitter_s", format!("`{jitter}` is not a number of seconds"));
     }
     Ok(())
+}
+
+fn check_generator(spec: &scenario::Workload) -> Result<(), RunError> {
+    let of_traces = [
+        ("workload.sha256", spec.sha256.is_some()),
+        ("workload.format", spec.format.is_some()),
+        ("workload.max_input_tokens", spec.max_input_tokens.is_some()),
+        ("workload.speedup", spec.speedup.is_some()),
+        ("workload.jitter_s", spec.jitter_s.is_some()),
+        ("workload.keep_sessions", spec.keep_sessions.is_some()),
+    ];
+    if let Some((field, _)) = of_traces.into_iter().find(|(_, set)| *set) {
+        return Err(RunError::Field { field, detail: "is for traces; a generator has its own parameters".into() });
+    }
+    if spec.limit.is_none_or(|limit| limit == 0) {
+        let detail = "a generator has no end of its own: say how many requests".into();
+        return Err(RunError::Field { field: "workload.limit", detail });
+    }
+    generated(&Scenario { workload: spec.clone(), ..Scenario::default() }).map(drop)
 }
 
 /// Resamples, jitters and rescales the requests of a trace, in this order. The forest is not looked at.
@@ -144,6 +188,5 @@ pub fn run(scenario: &Scenario, registry: &Registry, stepping: Stepping) -> Resu
     // Everything is checked before anything is read.
     scenario.scheduler_def(registry)?;
     scenario.cluster_config(stepping, false)?;
-    let mut workload: FixedWorkload = load(scenario)?.into_workload();
-    simulate(scenario, registry, &mut workload, stepping)
+    simulate(scenario, registry, &mut *workload(scenario)?, stepping)
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ pub const SCHEMA: u32 = 1;
 
 /// An experiment as written. Every value here has been checked for its type and every key is known; what the values
 /// mean together is checked by [`crate::plan::Plan`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// Version of the format: 1.
@@ -59,7 +60,7 @@ fn one_seed() -> Vec<u64> {
 }
 
 /// What counts as good service, and how often it must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SloSpec {
     /// Longest time to first token.
@@ -73,7 +74,7 @@ pub struct SloSpec {
 }
 
 /// One of the schedulers compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchedulerSpec {
     /// By name.
@@ -87,7 +88,7 @@ pub struct SchedulerSpec {
 }
 
 /// Settings that belong together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
     /// Its name in tables and figures.
@@ -98,7 +99,7 @@ pub struct Case {
 }
 
 /// How rates are chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Search {
     /// These rates; the workload's own if there are none.
@@ -131,7 +132,7 @@ impl Default for Search {
 }
 
 /// A range of rates.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Lowest rate tried.
@@ -141,7 +142,7 @@ pub struct Bounds {
 }
 
 /// More seeds until the interval of a metric is narrow enough.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replicate {
     /// A column of `summary.csv`.
@@ -150,6 +151,11 @@ pub struct Replicate {
     pub half_width: f64,
     /// No more seeds than this.
     pub max_seeds: usize,
+}
+
+/// The JSON Schema of a spec, for editors.
+pub fn json_schema() -> Value {
+    schemars::schema_for!(Spec).to_value()
 }
 
 /// A spec that cannot be used, with the place that is wrong.
@@ -275,6 +281,6 @@ fn show(path: &Path, text: &str, fault: &Fault) -> SpecError {
     let column = text[start..at].chars().count() + 1;
     let written = text[start..].lines().next().unwrap_or("");
     let width = line.to_string().len();
-    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:column$}", "", "^");
+    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:>column$}", "", "^");
     SpecError { place: format!("{}:{line}:{column}", path.display()), message, excerpt, line: Some(line) }
 }

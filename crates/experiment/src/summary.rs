@@ -110,12 +110,12 @@ pub struct Row<'a> {
     pub result: Option<&'a CellResult>,
 }
 
-fn key_header(plan: &Plan) -> Vec<String> {
+pub(crate) fn key_header(plan: &Plan) -> Vec<String> {
     let fixed = ["point", "case", "label", "scheduler", "rate_rps"];
     fixed.into_iter().map(str::to_owned).chain(plan.paths.iter().cloned()).collect()
 }
 
-fn key(plan: &Plan, group: &Group) -> Vec<String> {
+pub(crate) fn key(plan: &Plan, group: &Group) -> Vec<String> {
     let fixed = [
         group.point.to_string(),
         group.case.clone(),
@@ -193,7 +193,7 @@ pub fn intervals(plan: &Plan, rows: &[Row<'_>]) -> Vec<u8> {
     csv(header, lines.into_iter())
 }
 
-fn interval_fields(interval: &Interval) -> [String; 4] {
+pub(crate) fn interval_fields(interval: &Interval) -> [String; 4] {
     let (lo, hi) = interval.ends.unzip();
     [interval.n.to_string(), number(Some(interval.mean)), number(lo), number(hi)]
 }

@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use trimtab_engine::Stepping;
 use trimtab_sched::Registry;
@@ -102,7 +102,7 @@ pub struct State {
 }
 
 /// A cell that did not come to a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Id of the cell.
     pub id: String,
@@ -182,6 +182,45 @@ pub fn sweep(
     runner.run(&source.path.display().to_string(), options)
 }
 
+/// Puts the parts of a sharded run together: the results are those of one run of the whole plan. Nothing is simulated.
+pub fn merge(
+    parts: &[PathBuf],
+    registry: &Registry,
+    options: &SweepOptions,
+    progress: &dyn Progress,
+) -> Result<Outcome, SweepError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|source| SweepError::Io { doing: "read", path: path.into(), source })
+    };
+    let first = parts.first().ok_or_else(|| SweepError::Merge("nothing to merge".to_owned()))?;
+    let text = read(&first.join("plan.json"))?;
+    let plan: Plan = serde_json::from_str(&text)
+        .map_err(|error| SweepError::Merge(format!("{}: {error}", first.join("plan.json").display())))?;
+    let store = Store::open(&options.out, options.existing)?;
+    let mut known_failures = BTreeMap::new();
+    for part in parts {
+        if read(&part.join("plan.json"))? != text {
+            let message = format!("{} and {} are parts of different plans", first.display(), part.display());
+            return Err(SweepError::Merge(message));
+        }
+        store.adopt(part)?;
+        let manifest = part.join("manifest.json");
+        let facts: Facts = serde_json::from_str(&read(&manifest)?)
+            .map_err(|error| SweepError::Merge(format!("{}: {error}", manifest.display())))?;
+        known_failures.extend(facts.failures.into_iter().map(|failure| (failure.id.clone(), failure)));
+    }
+    store.write("spec.toml", read(&first.join("spec.toml"))?.as_bytes())?;
+    let mut runner = Runner::new(&plan, registry, &store, progress, None);
+    (runner.simulate, runner.known_failures) = (false, known_failures);
+    runner.run(&store.dir().join("spec.toml").display().to_string(), options)
+}
+
+/// What a merge needs of a manifest.
+#[derive(Deserialize)]
+struct Facts {
+    failures: Vec<Failure>,
+}
+
 /// Runs cells, or finds them finished.
 pub(crate) struct Runner<'a> {
     pub(crate) plan: &'a Plan,
@@ -191,10 +230,12 @@ pub(crate) struct Runner<'a> {
     pub(crate) progress: &'a dyn Progress,
     pub(crate) shard: Option<Shard>,
     /// A merge must find every cell.
-    pub(crate) simulate: bool,
+    simulate: bool,
     state: Mutex<State>,
     failures: Mutex<Vec<(String, Failure)>>,
     wall: Mutex<BTreeMap<String, f64>>,
+    /// Failures of the parts of a merge, by cell.
+    known_failures: BTreeMap<String, Failure>,
     broken: AtomicBool,
 }
 
@@ -217,6 +258,7 @@ impl<'a> Runner<'a> {
             state: Mutex::default(),
             failures: Mutex::default(),
             wall: Mutex::default(),
+            known_failures: BTreeMap::new(),
             broken: AtomicBool::new(false),
         }
     }
@@ -234,7 +276,9 @@ impl<'a> Runner<'a> {
                 source: std::io::Error::other(error),
             })?;
         let mut outcome = Outcome { dir: options.out.clone(), ..Outcome::default() };
-        pool.install(|| self.read_ahead())?;
+        if self.simulate {
+            pool.install(|| self.read_ahead())?;
+        }
         pool.install(|| match self.plan.search {
             crate::spec::Search::Sweep { .. } => self.rows(&mut outcome),
             crate::spec::Search::Capacity { .. } => crate::capacity::search_plan(self, &mut outcome),
@@ -260,7 +304,7 @@ impl<'a> Runner<'a> {
     fn read_ahead(&self) -> Result<(), SweepError> {
         self.plan.groups.par_iter().try_for_each(|group| {
             let scenario = Scenario { seed: self.plan.seeds[0], ..group.scenario.clone() };
-            self.traces.replay(&scenario).map(drop).map_err(|error| SweepError::Data(error.to_string()))
+            self.traces.workload(&scenario).map(drop).map_err(|error| SweepError::Data(error.to_string()))
         })
     }
 
@@ -312,7 +356,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Groups that are compared: those of one point and rate. They get the same seeds.
-    fn units(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn units(&self) -> Vec<Vec<usize>> {
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, group) in self.plan.groups.iter().enumerate() {
             let same = |unit: &Vec<usize>| {
@@ -381,6 +425,9 @@ impl<'a> Runner<'a> {
             self.count(|state| state.reused += 1);
             return Ok(Ended::Done(Arc::new(result)));
         }
+        if let Some(failure) = self.known_failures.get(&cell.id) {
+            return Ok(self.failed(cell, failure.message.clone()));
+        }
         if !self.simulate {
             return Err(SweepError::Merge(format!("cell {} is in none of the parts: were all of them run?", cell.id)));
         }
@@ -401,8 +448,8 @@ impl<'a> Runner<'a> {
     }
 
     fn simulated(&self, cell: &Cell) -> Result<CellResult, RunError> {
-        let mut workload = self.traces.replay(&cell.scenario)?;
-        let run = simulate(&cell.scenario, self.registry, &mut workload, Stepping::Macro)?;
+        let mut workload = self.traces.workload(&cell.scenario)?;
+        let run = simulate(&cell.scenario, self.registry, &mut *workload, Stepping::Macro)?;
         Ok(CellResult {
             id: cell.id.clone(),
             scenario: published(&cell.scenario),

@@ -67,8 +67,15 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// The requests of a scenario, on a forest that is shared with other scenarios.
-    pub fn replay(&self, scenario: &Scenario) -> Result<Replay, RunError> {
+    /// The requests of a scenario; those of a trace on a forest that is shared with other scenarios.
+    pub fn workload(&self, scenario: &Scenario) -> Result<Box<dyn Workload + Send>, RunError> {
+        match simulate::generated(scenario)? {
+            Some(workload) => Ok(workload),
+            None => Ok(Box::new(self.replay(scenario)?)),
+        }
+    }
+
+    fn replay(&self, scenario: &Scenario) -> Result<Replay, RunError> {
         let shared = self.shared(scenario)?;
         let mut own = Trace {
             requests: shared.requests.clone(),
@@ -94,20 +101,12 @@ impl Traces {
     }
 }
 
-/// Requests over a shared forest.
+/// Requests over a shared forest, in arrival order, ids from 0.
 #[derive(Debug)]
-pub struct Replay {
+struct Replay {
     shared: Arc<Trace>,
-    /// In arrival order, ids from 0.
-    pub requests: Vec<Request>,
+    requests: Vec<Request>,
     next: usize,
-}
-
-impl Replay {
-    /// Names of tenants by id; empty if there is only one.
-    pub fn tenants(&self) -> &[String] {
-        &self.shared.tenants
-    }
 }
 
 impl Workload for Replay {

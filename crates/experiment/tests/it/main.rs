@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod capacity;
+mod merge;
+mod robust;
+mod shipped;
 mod spec;
 mod support;
 mod sweep;

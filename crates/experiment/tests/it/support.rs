@@ -110,3 +110,9 @@ pub(crate) fn data(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 pub(crate) fn manifest(dir: &Path) -> serde_json::Value {
     serde_json::from_str(&fs::read_to_string(dir.join("manifest.json")).unwrap()).unwrap()
 }
+
+/// A capacity search for both schedulers and sizes.
+pub(crate) fn capacity_text(folder: &Path) -> String {
+    let search = "kind = \"capacity\"\nrate_rps = { low = 1.0, high = 60.0 }\ntolerance = 0.1\n";
+    text(folder).replace("kind = \"sweep\"\nrates_rps = [2.0, 6.0]\n", search)
+}

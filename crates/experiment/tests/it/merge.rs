@@ -1,0 +1,50 @@
+//! Parts of a run put together are the whole run.
+
+use trimtab_experiment::results::{Existing, SweepError};
+use trimtab_experiment::sweep::{Shard, merge};
+use trimtab_sched::Registry;
+
+use crate::support::{capacity_text, data, folder, options, run, text};
+
+#[test]
+fn shards_merge_to_the_bytes_of_the_whole() {
+    let folder = folder(120);
+    let replicated =
+        text(folder.path()) + "\n[replicate]\nmetric = \"ttft_mean_s\"\nhalf_width = 0.02\nmax_seeds = 6\n";
+    for (name, text) in
+        [("plain", text(folder.path())), ("more", replicated), ("capacity", capacity_text(folder.path()))]
+    {
+        let at = |part: &str| folder.path().join(format!("{name}-{part}"));
+        run(&text, &at("whole"), 2, None, &()).unwrap();
+        let parts: Vec<_> = (1..=2)
+            .map(|index| {
+                let out = at(&index.to_string());
+                let outcome = run(&text, &out, 2, Some(Shard { index, count: 2 }), &()).unwrap();
+                assert!(outcome.state.done > 0, "{name} {index}");
+                out
+            })
+            .collect();
+        merge(&parts, &Registry::default(), &options(&at("merged"), 2), &()).unwrap();
+        assert_eq!(data(&at("whole")), data(&at("merged")), "{name}");
+
+        let lacking = merge(&parts[..1], &Registry::default(), &options(&at("half"), 2), &()).unwrap_err();
+        assert!(matches!(&lacking, SweepError::Merge(text) if text.contains("in none of the parts")), "{lacking}");
+    }
+    let (plain, more) = (folder.path().join("plain-1"), folder.path().join("more-1"));
+    let mixed = merge(&[plain, more], &Registry::default(), &options(&folder.path().join("x"), 1), &()).unwrap_err();
+    assert!(mixed.to_string().contains("different plans") && mixed.exit_code() == 2, "{mixed}");
+    assert_eq!(Existing::default(), Existing::Refuse);
+}
+
+#[test]
+fn replication_stops_at_the_width_or_at_the_cap() {
+    let folder = folder(120);
+    for (half_width, seeds) in [(10.0, 3), (1e-6, 7)] {
+        let text = format!(
+            "{}\n[replicate]\nmetric = \"ttft_mean_s\"\nhalf_width = {half_width:e}\nmax_seeds = 7\n",
+            text(folder.path())
+        );
+        let outcome = run(&text, &folder.path().join(format!("n{seeds}")), 2, None, &()).unwrap();
+        assert_eq!(outcome.rows.len(), 8 * seeds);
+    }
+}
