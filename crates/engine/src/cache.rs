@@ -8,7 +8,7 @@
 //! Blocks of one node that were released together form a segment, so that the cost follows nodes, not blocks.
 
 use rustc_hash::FxHashMap;
-use trimtab_core::{PrefixForest, PrefixId};
+use trimtab_core::{PrefixForest, PrefixId, SimTime};
 
 /// No segment, no record.
 const NONE: u32 = u32::MAX;
@@ -30,7 +30,7 @@ impl Chain<'_> {
     }
 
     /// The key and the block range of each node that holds a block, first to last.
-    fn spans(&self, block: u32) -> impl DoubleEndedIterator<Item = (u64, u32, u32)> + '_ {
+    pub(crate) fn spans(&self, block: u32) -> impl DoubleEndedIterator<Item = (u64, u32, u32)> + '_ {
         let bound = move |index: usize| (self.forest.end(self.path[index]) / block).min(self.full);
         let nodes = (0..self.path.len()).map(move |index| {
             let first = if index == 0 { 0 } else { bound(index - 1) };
@@ -74,6 +74,17 @@ struct Segment {
     after: u32,
     /// The next older segment of the same record, which is deeper.
     older: u32,
+    /// When it was released.
+    since: SimTime,
+}
+
+/// A node has another number of leading blocks resident than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) at: SimTime,
+    /// As in [`Chain::spans`].
+    pub(crate) key: u64,
+    pub(crate) resident: u32,
 }
 
 /// A request's view of what it would reuse.
@@ -104,6 +115,10 @@ pub(crate) struct KvCache {
     oldest: u32,
     newest: u32,
     uneven: FxHashMap<u32, Vec<(u32, u32)>>,
+    /// The time of what happens next.
+    clock: SimTime,
+    /// What changed and was not read yet, when somebody wants to know.
+    log: Option<Vec<Change>>,
 }
 
 impl KvCache {
@@ -124,6 +139,43 @@ impl KvCache {
             oldest: NONE,
             newest: NONE,
             uneven: FxHashMap::default(),
+            clock: SimTime::ZERO,
+            log: None,
+        }
+    }
+
+    /// A copy that logs nothing.
+    pub(crate) fn fork(&self) -> Self {
+        Self { log: None, ..self.clone() }
+    }
+
+    /// What happens from now on happens at this time.
+    pub(crate) fn set_clock(&mut self, now: SimTime) {
+        self.clock = now;
+    }
+
+    /// Starts to log changes, and returns what is resident so far.
+    pub(crate) fn start_log(&mut self) -> impl Iterator<Item = Change> + '_ {
+        self.log = Some(Vec::new());
+        let at = self.clock;
+        let held = self.records.iter().filter(|record| record.resident > 0);
+        held.map(move |record| Change { at, key: record.key, resident: record.resident })
+    }
+
+    /// Whether changes are logged.
+    pub(crate) fn logs(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// The changes since the last call, in order; a node may occur several times.
+    pub(crate) fn drain_log(&mut self) -> impl Iterator<Item = Change> + '_ {
+        self.log.iter_mut().flat_map(|log| log.drain(..))
+    }
+
+    fn note(&mut self, slot: u32) {
+        if let Some(log) = &mut self.log {
+            let Record { key, resident, .. } = self.records[slot as usize];
+            log.push(Change { at: self.clock, key, resident });
         }
     }
 
@@ -236,6 +288,18 @@ impl KvCache {
         }
     }
 
+    /// When the blocks that would be evicted next were released, if nobody pins all.
+    pub(crate) fn oldest(&self) -> Option<SimTime> {
+        (self.oldest != NONE).then(|| self.segments[self.oldest as usize].since)
+    }
+
+    /// Evicts what was released at or before this time.
+    pub(crate) fn expire(&mut self, released: SimTime) {
+        while self.oldest != NONE && self.segments[self.oldest as usize].since <= released {
+            self.evict(u64::from(self.segments[self.oldest as usize].blocks));
+        }
+    }
+
     /// Checks the conservation of blocks. Cheap enough for every event.
     pub(crate) fn check(&self) {
         assert_eq!(
@@ -268,6 +332,9 @@ impl KvCache {
         let reused = resident.min(depth) - pinned;
         let fresh = depth.saturating_sub(resident);
         record.resident = resident.max(depth);
+        if fresh > 0 {
+            self.note(slot);
+        }
         self.take_newest(slot, reused);
         (reused, fresh)
     }
@@ -332,7 +399,7 @@ impl KvCache {
     /// Appends blocks of a record to the new end of the eviction list.
     fn append(&mut self, record: u32, blocks: u32) {
         let older = if record == NONE { NONE } else { self.records[record as usize].newest };
-        let segment = Segment { record, blocks, before: self.newest, after: NONE, older };
+        let segment = Segment { record, blocks, before: self.newest, after: NONE, older, since: self.clock };
         let at = place(&mut self.segments, &mut self.spare_segments, segment);
         match self.newest {
             NONE => self.oldest = at,
@@ -395,6 +462,7 @@ impl KvCache {
         let record = &mut self.records[slot as usize];
         record.resident -= blocks;
         let empty = record.resident == 0;
+        self.note(slot);
         if empty {
             let key = self.records[slot as usize].key;
             self.slots.remove(&key);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use trimtab_core::SimTime;
+use trimtab_sched::{SchedulerDef, Signals};
 
 use crate::cost::StepCost;
 
@@ -111,4 +112,150 @@ pub struct ClusterConfig {
     pub slo_ttft: Option<SimTime>,
     /// Whether to keep all measurements by 10 s window.
     pub series: bool,
+    /// What the router can see, and how old it is.
+    pub signals: SignalsConfig,
+    /// What routing costs.
+    pub router: RouterConfig,
+    /// The links over which cached prefixes can be copied between instances, if there are any.
+    pub transfer: Option<TransferConfig>,
+    /// Whether every decision is written down.
+    pub decisions: DecisionLog,
+}
+
+impl ClusterConfig {
+    /// These instances with everything else as simple as can be: fresh signals, a router that costs nothing.
+    pub fn new(instances: Vec<InstanceConfig>) -> Self {
+        Self {
+            instances,
+            seed: 0,
+            stepping: Stepping::default(),
+            slo_ttft: None,
+            series: false,
+            signals: SignalsConfig::default(),
+            router: RouterConfig::default(),
+            transfer: None,
+            decisions: DecisionLog::default(),
+        }
+    }
+}
+
+/// What routing costs. The default is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouterConfig {
+    /// How long the router works on an arriving request. It looks at the cluster and commits itself at the beginning of
+    /// this time, and the request leaves at the end of it.
+    pub decision: SimTime,
+    /// Whether it works on one request at a time; otherwise on any number at once.
+    pub serial: bool,
+    /// How long a request is on its way to an instance. Migrated requests travel as well.
+    pub network: SimTime,
+}
+
+/// Links between instances. Each instance has one in either direction; transfers over a link follow one another in the
+/// order of deciding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferConfig {
+    /// Of each instance, by id.
+    pub links: Vec<Link>,
+    /// Whether a prefill can begin before what it builds on has come in whole, as it can layer by layer: the request
+    /// then joins the queue so early that its prefill, alone on the instance, would end no sooner than the transfer.
+    pub overlapped: bool,
+}
+
+/// The link of an instance to all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Picoseconds for the KV of one token; the slower of two ends counts.
+    pub ps_per_token: u64,
+    /// Time until the first byte arrives, which does not keep the link busy; the longer of two ends counts.
+    pub latency: SimTime,
+}
+
+/// Whether every decision is written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecisionLog {
+    /// No.
+    #[default]
+    Off,
+    /// Yes.
+    On,
+    /// Yes, and for each one every instance is tried on the true state, to know what would have been best. Slow.
+    Regret,
+}
+
+/// What the router can see, and how old it is. The default is all there is, fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalsConfig {
+    /// How the router learns what is cached where.
+    pub prefix: PrefixSignal,
+    /// Whether engines report snapshots.
+    pub snapshots: bool,
+    /// Engines report at every whole multiple of this; at zero a snapshot is taken whenever somebody looks.
+    pub refresh: SimTime,
+    /// Whether there is a latency predictor.
+    pub latency: bool,
+    /// Whether the router can see the requests that wait at an instance.
+    pub queues: bool,
+    /// Whether policies that no router could run are let in.
+    pub oracle: bool,
+}
+
+impl Default for SignalsConfig {
+    fn default() -> Self {
+        Self {
+            prefix: PrefixSignal::default(),
+            snapshots: true,
+            refresh: SimTime::ZERO,
+            latency: true,
+            queues: true,
+            oracle: true,
+        }
+    }
+}
+
+/// How the router learns what is cached where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrefixSignal {
+    /// It knows the true caches.
+    #[default]
+    Oracle,
+    /// Engines report each change, and the report takes a while.
+    Events {
+        /// How long.
+        delay: SimTime,
+    },
+    /// It guesses from where it sent what: a prompt is believed cached where it went.
+    Shadow {
+        /// Of each instance, the most recently sent tokens are remembered, up to this many; `None`: all.
+        capacity_tokens: Option<u64>,
+        /// What was not sent again for this long is forgotten.
+        ttl: Option<SimTime>,
+    },
+    /// It knows nothing.
+    Off,
+}
+
+/// A scheduler reads signals that are off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("scheduler `{scheduler}` reads signals that are off: {}", signals.join(", "))]
+pub struct SignalsOff {
+    /// Its name.
+    pub scheduler: &'static str,
+    /// What it reads and cannot have.
+    pub signals: Vec<&'static str>,
+}
+
+impl SignalsConfig {
+    /// The signals that are on.
+    pub fn offered(&self) -> Signals {
+        let Self { prefix, snapshots, latency, queues, oracle, .. } = *self;
+        Signals { snapshots, prefix: prefix != PrefixSignal::Off, latency, queues, oracle }
+    }
+
+    /// Refuses a scheduler that reads what is off.
+    pub fn check(&self, def: &SchedulerDef) -> Result<(), SignalsOff> {
+        let offered = self.offered().names();
+        let signals: Vec<_> = def.signals.names().into_iter().filter(|name| !offered.contains(name)).collect();
+        if signals.is_empty() { Ok(()) } else { Err(SignalsOff { scheduler: def.name, signals }) }
+    }
 }

@@ -6,18 +6,28 @@
 //!
 //! Architecture invariant: no IO, no wall clock, no unseeded randomness; time is whole picoseconds.
 
+mod beliefs;
 mod cache;
 mod cluster;
 mod config;
 pub mod cost;
+mod decisions;
+mod index;
 mod instance;
+mod links;
 mod meter;
 mod record;
+mod reports;
 mod router;
 mod run;
 mod seq;
+mod trial;
 
 pub use cluster::{build_context, run};
-pub use config::{CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, Stepping, Visible};
+pub use config::{
+    CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal,
+    RouterConfig, SignalsConfig, SignalsOff, Stepping, TransferConfig, Visible,
+};
+pub use decisions::{Decided, DecisionRow, Regret};
 pub use meter::{Integrals, WINDOW};
 pub use record::{InstanceTotals, Outcome, Row, RunResult};

@@ -45,6 +45,11 @@ impl Meter {
         Self { windows: series.then(Vec::new), ..Self::default() }
     }
 
+    /// One that goes on from here with nothing measured.
+    pub(crate) fn fork(&self) -> Self {
+        Self { upto: self.upto, ..Self::default() }
+    }
+
     /// Up to when everything has been measured.
     pub(crate) fn upto(&self) -> SimTime {
         self.upto

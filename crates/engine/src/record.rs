@@ -1,7 +1,8 @@
 //! What a run leaves behind: one row per request, totals per instance, and the inter-token gaps.
 
-use trimtab_core::{Gaps, InstanceId, SimTime};
+use trimtab_core::{Gaps, InstanceId, Request, SimTime};
 
+use crate::decisions::DecisionRow;
 use crate::meter::Integrals;
 
 /// How a request ended.
@@ -22,7 +23,7 @@ pub enum Outcome {
 pub struct Row {
     /// When it reached the router.
     pub arrival: SimTime,
-    /// When it was last sent to an instance.
+    /// When it was last decided where it goes.
     pub routed: SimTime,
     /// When it first entered a batch.
     pub admitted: SimTime,
@@ -51,6 +52,26 @@ pub struct Row {
 }
 
 impl Row {
+    /// A request that has just arrived.
+    pub(crate) fn open(request: &Request) -> Self {
+        Self {
+            arrival: request.arrival,
+            routed: SimTime::MAX,
+            admitted: SimTime::MAX,
+            first_token: SimTime::MAX,
+            finish: SimTime::MAX,
+            instance: InstanceId(0),
+            prompt_tokens: request.prompt.tokens,
+            hit_tokens: 0,
+            hit_blocks: 0,
+            recomputed_tokens: 0,
+            output_tokens: request.output_tokens,
+            preemptions: 0,
+            migrations: 0,
+            outcome: Outcome::Open,
+        }
+    }
+
     /// Time to first token, once there is one.
     pub fn ttft(&self) -> Option<SimTime> {
         (self.first_token != SimTime::MAX).then(|| self.first_token - self.arrival)
@@ -114,4 +135,6 @@ pub struct RunResult {
     pub makespan: SimTime,
     /// Time mean of the spread of pending prefill tokens over instances.
     pub load_cv: f64,
+    /// Every decision in order, when a log was asked for.
+    pub decisions: Option<Vec<DecisionRow>>,
 }

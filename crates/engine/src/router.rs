@@ -6,19 +6,30 @@ use rustc_hash::FxHashMap;
 use trimtab_core::{InstanceId, PrefixForest, RequestId, SimTime};
 use trimtab_sched::{Counters, Probe, Queued, Snapshot};
 
+use crate::beliefs::Beliefs;
+use crate::config::RouterConfig;
 use crate::instance::Instance;
+use crate::links::Links;
 use crate::seq::Seqs;
+use crate::trial;
 
 /// Where each request in the router's hands is.
 pub(crate) type Slots = FxHashMap<RequestId, u32>;
 
-/// The looks of a scheduler at the engine, answered from the true state of `now`.
+/// The looks of a scheduler at the engine.
 pub(crate) struct Looks<'a> {
     pub(crate) now: SimTime,
     pub(crate) instances: &'a [RefCell<Instance>],
     pub(crate) seqs: &'a Seqs,
     pub(crate) slots: &'a Slots,
     pub(crate) forest: &'a PrefixForest,
+    pub(crate) beliefs: &'a RefCell<Beliefs>,
+    /// What each instance last reported, unless snapshots are taken when somebody looks.
+    pub(crate) reports: Option<&'a [Snapshot]>,
+    /// The requests on their way to each instance.
+    pub(crate) transit: &'a [Vec<u32>],
+    pub(crate) links: &'a Links,
+    pub(crate) router: RouterConfig,
 }
 
 impl Looks<'_> {
@@ -32,30 +43,42 @@ impl Looks<'_> {
     fn slot(&self, request: RequestId) -> u32 {
         *self.slots.get(&request).expect("schedulers ask about requests that are in the system")
     }
+
+    fn believed_hit(&self, slot: u32, instance: InstanceId) -> u32 {
+        let seq = &self.seqs[slot];
+        self.beliefs.borrow_mut().hit_tokens(seq, self.forest, instance.index(), self.now, self.instances)
+    }
+}
+
+/// What an instance reports of itself. It must be settled.
+pub(crate) fn report(it: &Instance, now: SimTime) -> Snapshot {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Snapshot {
+        at: now,
+        waiting: count(it.waiting().len()),
+        running: count(it.batch_size()),
+        used_blocks: it.cache().used(),
+        total_blocks: it.cache().total(),
+        pending_prefill_tokens: it.pending(),
+        last_prefill_end: it.last_progress(now),
+    }
 }
 
 impl Probe for Looks<'_> {
     fn snapshot(&self, instance: InstanceId) -> Snapshot {
-        let it = self.settled(instance);
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Snapshot {
-            at: self.now,
-            waiting: count(it.waiting().len()),
-            running: count(it.batch_size()),
-            used_blocks: it.cache().used(),
-            total_blocks: it.cache().total(),
-            pending_prefill_tokens: it.pending(),
-            last_prefill_end: it.last_prefill_end(),
+        match self.reports {
+            Some(reports) => reports[instance.index()],
+            None => report(&self.settled(instance), self.now),
         }
     }
 
     fn hit_tokens(&self, request: RequestId, instance: InstanceId) -> u32 {
-        self.settled(instance).hit_tokens(&self.seqs[self.slot(request)], self.forest)
+        self.believed_hit(self.slot(request), instance)
     }
 
     fn all_hit_tokens(&self, request: RequestId, out: &mut Vec<u32>) {
-        out.clear();
-        out.extend((0..self.instances.len()).map(|i| self.hit_tokens(request, InstanceId::from_index(i))));
+        let seq = &self.seqs[self.slot(request)];
+        self.beliefs.borrow_mut().all_hit_tokens(seq, self.forest, self.now, self.instances, out);
     }
 
     fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {
@@ -65,24 +88,54 @@ impl Probe for Looks<'_> {
 
     fn queue_ps(&self, instance: InstanceId) -> u64 {
         let it = self.settled(instance);
-        let budget = it.config.max_batched_tokens;
-        let work = |slot: u32| {
+        let prefill =
+            |miss, prompt: u32| it.config.cost.prefill_time(miss, prompt - miss, it.config.max_batched_tokens);
+        let there = it.waiting().iter().copied().chain(it.prefilling()).map(|slot| {
             let seq = &self.seqs[slot];
-            it.config.cost.prefill_time(seq.pending, seq.target - seq.pending, budget)
-        };
-        it.waiting().iter().copied().chain(it.prefilling()).map(work).sum()
+            prefill(seq.pending, seq.target)
+        });
+        let coming = self.transit[instance.index()].iter().map(|&slot| {
+            let seq = &self.seqs[slot];
+            prefill(seq.booked_miss, seq.target)
+        });
+        there.chain(coming).sum()
+    }
+
+    fn transfer_ps(&self, from: InstanceId, to: InstanceId, tokens: u32) -> Option<u64> {
+        let end = self.links.end(from.index(), to.index(), tokens, self.now + self.router.decision)?;
+        Some((end - self.now).0)
+    }
+
+    fn trial_ps(&self, request: RequestId, _: u32, instance: InstanceId) -> u64 {
+        let slot = self.slot(request);
+        let there = self.now + self.router.decision + self.router.network;
+        let coming = self.transit[instance.index()].iter().map(|&slot| {
+            let (at, _) = self.seqs[slot].delivery.expect("it is on its way");
+            (at, slot)
+        });
+        let it = self.settled(instance);
+        let mut joining: Vec<(SimTime, u32)> = coming.collect();
+        // A request that was sent there before keeps its place.
+        if !it.waiting().contains(&slot) && joining.iter().all(|&(_, other)| other != slot) {
+            joining.push((there, slot));
+        }
+        joining.sort_by_key(|&(at, _)| at);
+        trial::first_token(&it, slot, &joining, self.now, self.seqs, self.forest).map_or(u64::MAX, |t| (t - self.now).0)
     }
 
     fn queued(&self, instance: InstanceId, out: &mut Vec<Queued>) {
-        let it = self.settled(instance);
         out.clear();
-        out.extend(it.waiting().iter().skip(it.preempted()).map(|&slot| {
+        let unstarted: Vec<u32> = {
+            let it = self.instances[instance.index()].borrow();
+            it.waiting().iter().skip(it.preempted()).copied().collect()
+        };
+        out.extend(unstarted.into_iter().map(|slot| {
             let seq = &self.seqs[slot];
             Queued {
                 id: seq.request.id,
                 arrival: seq.request.arrival,
                 prompt_tokens: seq.request.prompt.tokens,
-                hit_tokens: it.hit_tokens(seq, self.forest),
+                hit_tokens: self.believed_hit(slot, instance),
             }
         }));
     }

@@ -34,6 +34,10 @@ pub(crate) struct Seq {
     pub(crate) recomputed: u64,
     /// How the router booked it: tokens believed uncached at its dispatch.
     pub(crate) booked_miss: u32,
+    /// While it is on its way to its instance: when it gets there, and the event of that.
+    pub(crate) delivery: Option<(SimTime, u32)>,
+    /// The cached prefix that comes with it: from which instance, and up to how many tokens.
+    pub(crate) fetch: Option<(usize, u32)>,
 }
 
 impl Seq {
@@ -53,6 +57,8 @@ impl Seq {
             processed: 0,
             recomputed: 0,
             booked_miss: 0,
+            delivery: None,
+            fetch: None,
         }
     }
 
@@ -113,9 +119,20 @@ impl Seqs {
         }
     }
 
+    /// Takes in a copy of a request from elsewhere, in the next slot.
+    pub(crate) fn adopt(&mut self, seq: Seq) {
+        self.live += 1;
+        self.list.push(seq);
+    }
+
     pub(crate) fn remove(&mut self, slot: u32) {
         self.live -= 1;
         self.spare.push(slot);
+    }
+
+    /// All slots, those of ended requests included.
+    pub(crate) fn capacity(&self) -> usize {
+        self.list.len()
     }
 
     pub(crate) fn live(&self) -> usize {

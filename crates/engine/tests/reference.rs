@@ -271,8 +271,7 @@ fn scenarios() {
 fn check(scenario: &Scenario) {
     let mut config = plain();
     (scenario.config)(&mut config);
-    let cluster =
-        ClusterConfig { instances: vec![config], seed: 0, stepping: Stepping::Every, slo_ttft: None, series: false };
+    let cluster = ClusterConfig { stepping: Stepping::Every, ..ClusterConfig::new(vec![config]) };
     let (mut forest, mut nodes) = (PrefixForest::new(), BTreeMap::new());
     let requests =
         (0..).zip(scenario.requests).map(|(id, (text, _))| request(id, text, &mut forest, &mut nodes)).collect();

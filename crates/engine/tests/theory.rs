@@ -12,9 +12,7 @@ use trimtab_core::{
     exponential, uniform01,
 };
 use trimtab_engine::cost::Linear;
-use trimtab_engine::{
-    CacheConfig, ClusterConfig, InstanceConfig, Mixing, Order, Row, RunResult, Stepping, build_context, run,
-};
+use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Mixing, Order, Row, RunResult, build_context, run};
 
 /// Tokens of a mean service: so many that rounding to whole tokens, and waiting for the end of a step, vanish in the
 /// noise (below 0.01 % of a service).
@@ -146,7 +144,7 @@ fn simulate(config: &ClusterConfig, scheduler: &str, requests: Vec<Request>) -> 
 
 fn cluster(instance: InstanceConfig, count: usize, seed: u64) -> ClusterConfig {
     let instances = vec![instance; count];
-    ClusterConfig { instances, seed, stepping: Stepping::Macro, slo_ttft: None, series: false }
+    ClusterConfig { seed, ..ClusterConfig::new(instances) }
 }
 
 /// A mean over replications, plus and minus the half width of its interval.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use trimtab_core::{PS_PER_US, SimTime, nearest_name};
 use trimtab_engine::cost::{Analytic, Fixed, Linear, Polynomial, StepCost};
-use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Stepping};
+use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, PrefixSignal, SignalsConfig, SignalsOff, Stepping};
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::catalog::{self, CatalogError};
-use crate::scenario::{Cluster, Cost, Generated, Mixing, Order, Scenario, Visible};
+use crate::scenario::{Cluster, Cost, Generated, Mixing, Order, Prefix, Scenario, Signals, Visible};
 
 /// Why a scenario cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum ScenarioError {
         /// The closest known name.
         nearest: Option<String>,
     },
+    /// The scheduler reads what the router cannot see.
+    #[error(transparent)]
+    Signals(#[from] SignalsOff),
     /// The scheduler refuses its parameters.
     #[error("scheduler `{name}`: {detail}")]
     Params {
@@ -69,20 +72,57 @@ impl Scenario {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }
         Ok(ClusterConfig {
-            instances: vec![instance; self.cluster.instances as usize],
             seed: self.seed,
             stepping,
             slo_ttft: slo("slo.ttft_s", self.slo.ttft_s)?,
             series,
+            signals: self.signals.config()?,
+            ..ClusterConfig::new(vec![instance; self.cluster.instances as usize])
         })
     }
 
     /// The scheduler of this scenario.
     pub fn scheduler_def(&self, registry: &Registry) -> Result<SchedulerDef, ScenarioError> {
-        registry.get(&self.scheduler.kind).copied().ok_or_else(|| ScenarioError::Scheduler {
+        let def = registry.get(&self.scheduler.kind).copied().ok_or_else(|| ScenarioError::Scheduler {
             name: self.scheduler.kind.clone(),
             nearest: nearest_name(&self.scheduler.kind, registry.all().iter().map(|def| def.name)).map(Into::into),
-        })
+        })?;
+        self.signals.config()?.check(&def)?;
+        Ok(def)
+    }
+}
+
+impl Signals {
+    fn config(&self) -> Result<SignalsConfig, ScenarioError> {
+        let time = |field, ms: f64| {
+            SimTime::from_secs_f64(ms / 1e3).ok_or_else(|| invalid(field, format!("`{ms}` ms is not a span of time")))
+        };
+        let (events, shadow) = (self.prefix == Prefix::Events, self.prefix == Prefix::Shadow);
+        // A setting without effect would mislead.
+        for (field, set, of) in [
+            ("signals.delay_ms", self.delay_ms != 0.0 && !events, "events"),
+            ("signals.capacity_tokens", self.capacity_tokens.is_some() && !shadow, "shadow"),
+            ("signals.ttl_ms", self.ttl_ms.is_some() && !shadow, "shadow"),
+        ] {
+            if set {
+                return Err(invalid(field, format!("has an effect with `signals.prefix = \"{of}\"` only")));
+            }
+        }
+        let delay = time("signals.delay_ms", self.delay_ms)?;
+        let prefix = match self.prefix {
+            Prefix::Oracle => PrefixSignal::Oracle,
+            // Reports that take no time tell the truth.
+            Prefix::Events if delay == SimTime::ZERO => PrefixSignal::Oracle,
+            Prefix::Events => PrefixSignal::Events { delay },
+            Prefix::Shadow => PrefixSignal::Shadow {
+                capacity_tokens: self.capacity_tokens,
+                ttl: self.ttl_ms.map(|ms| time("signals.ttl_ms", ms)).transpose()?,
+            },
+            Prefix::Off => PrefixSignal::Off,
+        };
+        let Self { snapshots, latency, queues, oracle, .. } = *self;
+        let refresh = time("signals.refresh_ms", self.refresh_ms)?;
+        Ok(SignalsConfig { prefix, snapshots, refresh, latency, queues, oracle })
     }
 }
 
@@ -196,5 +236,36 @@ impl Cluster {
             }),
             Cost::Polynomial => Arc::new(Polynomial { kv_tokens: kv_blocks * u64::from(self.block_tokens) }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_resolved_or_refused() {
+        let off = Signals { prefix: Prefix::Off, ..Signals::default() };
+        let events = Signals { prefix: Prefix::Events, delay_ms: 1.5, refresh_ms: 100.0, ..Signals::default() };
+        let stray = Signals { delay_ms: 1.0, ..Signals::default() };
+        for (kind, signals, refusal) in [
+            ("round-robin", off, None),
+            ("min-ttft", events, None),
+            ("min-ttft", off, Some("scheduler `min-ttft` reads signals that are off: prefix")),
+            ("round-robin", stray, Some("signals.delay_ms: has an effect with `signals.prefix = \"events\"` only")),
+            (
+                "round-robin",
+                Signals { refresh_ms: -1.0, ..off },
+                Some("signals.refresh_ms: `-1` ms is not a span of time"),
+            ),
+        ] {
+            let mut scenario = Scenario { signals, ..Scenario::default() };
+            scenario.scheduler.kind = kind.into();
+            let refused = scenario.scheduler_def(&Registry::default()).err().map(|error| error.to_string());
+            assert_eq!(refused.as_deref(), refusal, "{kind} {signals:?}");
+        }
+        let config = events.config().expect("the signals are right");
+        assert_eq!(config.prefix, PrefixSignal::Events { delay: SimTime(1500 * PS_PER_US) });
+        assert_eq!(config.refresh, SimTime(100_000 * PS_PER_US));
     }
 }

@@ -18,6 +18,8 @@ pub struct Scenario {
     pub workload: Workload,
     /// Who routes them.
     pub scheduler: Scheduler,
+    /// What the router can see.
+    pub signals: Signals,
     /// What counts as good.
     pub slo: Slo,
     /// The first requests, left out of the statistics.
@@ -224,6 +226,61 @@ impl Default for Scheduler {
     fn default() -> Self {
         Self { kind: "round-robin".into(), params: Value::Object(serde_json::Map::new()) }
     }
+}
+
+/// What the router can see, and how old it is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Signals {
+    /// How it learns what is cached where.
+    pub prefix: Prefix,
+    /// How late reports of cache changes are, with `prefix = "events"`.
+    pub delay_ms: f64,
+    /// How many tokens sent to an instance are remembered, with `prefix = "shadow"`; all when absent.
+    pub capacity_tokens: Option<u64>,
+    /// How long what was sent is remembered, with `prefix = "shadow"`; for ever when absent.
+    pub ttl_ms: Option<f64>,
+    /// Whether engines report snapshots.
+    pub snapshots: bool,
+    /// Time between two reports; 0: always fresh.
+    pub refresh_ms: f64,
+    /// Whether there is a latency predictor.
+    pub latency: bool,
+    /// Whether the router sees the requests that wait at an instance.
+    pub queues: bool,
+    /// Whether policies may see what no router can.
+    pub oracle: bool,
+}
+
+impl Default for Signals {
+    fn default() -> Self {
+        Self {
+            prefix: Prefix::default(),
+            delay_ms: 0.0,
+            capacity_tokens: None,
+            ttl_ms: None,
+            snapshots: true,
+            refresh_ms: 0.0,
+            latency: true,
+            queues: true,
+            oracle: true,
+        }
+    }
+}
+
+/// How the router learns what is cached where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prefix {
+    /// It knows the true caches.
+    #[default]
+    Oracle,
+    /// Engines report changes, `delay_ms` late.
+    Events,
+    /// From its own history of where it sent what.
+    Shadow,
+    /// Not at all.
+    Off,
 }
 
 /// What counts as good service.

@@ -32,6 +32,12 @@ pub(crate) struct Decodes {
 }
 
 impl Decodes {
+    /// A copy with other slots.
+    pub(crate) fn fork(&self, mut renumber: impl FnMut(u32) -> u32) -> Self {
+        let list = self.list.iter().map(|decode| Decode { slot: renumber(decode.slot), ..*decode }).collect();
+        Self { list, ..*self }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.list.len()
     }

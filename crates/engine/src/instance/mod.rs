@@ -64,10 +64,13 @@ pub(crate) struct Instance {
     /// The prefill chunks of the step in progress.
     chunks: Vec<(u32, u32)>,
     step: Step,
+    /// When the step in progress ends.
+    ends: SimTime,
     /// Distinguishes the end of the current step from ends that an interruption made void.
     epoch: u32,
     /// Prompt tokens still to be computed, of waiting and running requests.
     pending: u64,
+    /// When a prefill last made progress or, if that is later, the queue began to form.
     last_prefill_end: SimTime,
     pub(crate) iterations: u64,
     pub(crate) requests: u64,
@@ -88,6 +91,7 @@ impl Instance {
             decodes: Decodes::default(),
             chunks: Vec::new(),
             step: Step::Idle,
+            ends: SimTime::ZERO,
             epoch: 0,
             pending: 0,
             last_prefill_end: SimTime::ZERO,
@@ -103,8 +107,33 @@ impl Instance {
         &self.cache
     }
 
+    pub(crate) fn cache_mut(&mut self) -> &mut KvCache {
+        &mut self.cache
+    }
+
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// When the step in progress ends, if there is one.
+    pub(crate) fn step_end(&self) -> Option<SimTime> {
+        (!self.is_idle()).then_some(self.ends)
+    }
+
+    /// A copy to try things on, its requests renumbered, without measurements and logs.
+    pub(crate) fn fork(&self, mut renumber: impl FnMut(u32) -> u32) -> Self {
+        Self {
+            config: self.config.clone(),
+            cache: self.cache.fork(),
+            waiting: self.waiting.iter().map(|&slot| renumber(slot)).collect(),
+            preempted: self.preempted,
+            partial: self.partial.map(&mut renumber),
+            chunks: self.chunks.iter().map(|&(slot, tokens)| (renumber(slot), tokens)).collect(),
+            decodes: self.decodes.fork(&mut renumber),
+            step: self.step.clone(),
+            meter: self.meter.fork(),
+            ..*self
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -139,8 +168,9 @@ impl Instance {
         self.pending
     }
 
-    pub(crate) fn last_prefill_end(&self) -> SimTime {
-        self.last_prefill_end
+    /// When a prefill last made progress or the queue was last empty, whichever is later.
+    pub(crate) fn last_progress(&self, now: SimTime) -> SimTime {
+        if self.waiting.is_empty() { now } else { self.last_prefill_end }
     }
 
     /// Whether the instance could ever hold this request.
@@ -175,8 +205,24 @@ impl Instance {
         if blocked || self.running() >= self.config.max_seqs as usize { None } else { self.interrupt(now) }
     }
 
+    /// The first `tokens` tokens of a prompt come in from another instance, as far as there is room for their blocks, and
+    /// are cached.
+    pub(crate) fn receive(&mut self, slot: u32, tokens: u32, now: SimTime, world: &mut World<'_>) {
+        self.settle(now);
+        self.measure(now);
+        let chain = world.seqs[slot].chain(world.forest, &self.config);
+        let wanted = chain.full.min(tokens / self.config.block_tokens);
+        let own = self.cache.peek(&chain, wanted).blocks;
+        // Pinned, so that nothing of the prefix makes room for the rest of it.
+        self.cache.pin(&chain, 0, own, 0);
+        let fresh = (wanted - own).min(u32::try_from(self.cache.available()).unwrap_or(u32::MAX));
+        self.cache.allocate(u64::from(fresh));
+        self.cache.pin(&chain, own, own + fresh, fresh);
+        self.cache.unpin(&chain, own + fresh);
+    }
+
     /// Takes a request out of the queue again; it must be waiting and unstarted. Returns the new end of the step in
-    /// progress if it was cut short: what stood behind it may be admitted now.
+    /// progress if it was cut short, because the request may have been in the way of another one.
     pub(crate) fn dequeue(&mut self, slot: u32, now: SimTime, seqs: &mut Seqs) -> Option<SimTime> {
         self.settle(now);
         self.measure(now);
@@ -200,6 +246,7 @@ impl Instance {
         let first = SimTime(run.time_of(&*self.config.cost, 1));
         (run.steps, run.end) = (steps.max(1), end.max(run.start + first));
         self.epoch += 1;
+        self.ends = run.end;
         Some(run.end)
     }
 
@@ -216,9 +263,33 @@ impl Instance {
         if steps > run.allocated {
             let block = self.config.block_tokens;
             let (before, after) = (self.decodes.demand(run.allocated, block), self.decodes.demand(steps, block));
-            self.cache.allocate(after - before);
+            if self.cache.logs() && after - before > self.cache.free() {
+                self.allocate_by_step(run, steps);
+            } else {
+                self.cache.allocate(after - before);
+            }
             run.allocated = steps;
         }
+    }
+
+    /// Takes the blocks of a run up to `steps`, each at its time.
+    fn allocate_by_step(&mut self, run: &Run, steps: u64) {
+        let growth = self.decodes.growth(run.allocated, steps, self.config.block_tokens);
+        let mut counts = growth.iter().map(|&(_, blocks)| blocks);
+        let cache = &mut self.cache;
+        run.starts(&*self.config.cost, growth.iter().map(|&(step, _)| step), |offset| {
+            cache.set_clock(run.start + SimTime(offset));
+            cache.allocate(counts.next().expect("one count for each step"));
+        });
+    }
+
+    /// When a step of the run in progress evicts blocks for the first time since the cache was brought up to date.
+    pub(crate) fn next_eviction(&self) -> SimTime {
+        let Step::Decode(run) = &self.step else { return SimTime::MAX };
+        let block = self.config.block_tokens;
+        let held = self.decodes.demand(run.allocated, block);
+        let steps = self.decodes.steps_within(held + self.cache.free(), run.steps, block);
+        if steps >= run.steps { SimTime::MAX } else { run.start + SimTime(run.time_of(&*self.config.cost, steps)) }
     }
 
     /// Ends the step in progress. `now` is when it was due.
@@ -237,6 +308,7 @@ impl Instance {
             }
             Step::Decode(mut run) => {
                 self.allocate_run(&mut run, now);
+                self.cache.set_clock(now);
                 self.iterations += run.steps;
                 if !run.stalled {
                     for (line, count) in run.lines(&*self.config.cost) {
@@ -365,6 +437,7 @@ impl Instance {
 
     /// Accounts for the time since the last change, at the level of now. Call before anything changes.
     pub(crate) fn measure(&mut self, now: SimTime) {
+        self.cache.set_clock(now);
         let level = Level {
             busy: !self.is_idle(),
             running: u32::try_from(self.batch_size()).expect("at most max_seqs run"),

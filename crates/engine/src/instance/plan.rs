@@ -32,15 +32,16 @@ impl Instance {
                 Batch::Decode { preempted } => self.start_decode(now, preempted, world),
             };
             self.epoch += 1;
+            self.ends = end;
             return Some(end);
         }
         None
     }
 
     fn batch_decode_first(&mut self, now: SimTime, world: &mut World<'_>) -> Batch {
-        let mut preempted = self.make_room(world);
+        let mut preempted = self.make_room(now, world);
         let mut budget = self.config.max_batched_tokens - self.decodes.seqs();
-        preempted |= !self.continue_partial(&mut budget, world);
+        preempted |= !self.continue_partial(now, &mut budget, world);
         if !preempted {
             self.admit(now, budget, world);
         }
@@ -53,19 +54,19 @@ impl Instance {
 
     fn batch_prefill_first(&mut self, now: SimTime, world: &mut World<'_>) -> Batch {
         let mut budget = self.config.max_batched_tokens;
-        if self.continue_partial(&mut budget, world) {
+        if self.continue_partial(now, &mut budget, world) {
             self.admit(now, budget, world);
         }
         if !self.chunks.is_empty() {
             return Batch::Prefill { decodes: false };
         }
-        let preempted = self.make_room(world);
+        let preempted = self.make_room(now, world);
         if self.decodes.is_empty() { Batch::Nothing } else { Batch::Decode { preempted } }
     }
 
     /// Takes the blocks of the decodes' next step, preempting the last admitted until there are enough. Whether any was
     /// preempted.
-    fn make_room(&mut self, world: &mut World<'_>) -> bool {
+    fn make_room(&mut self, now: SimTime, world: &mut World<'_>) -> bool {
         let mut preempted = false;
         loop {
             let demand = self.decodes.demand(1, self.config.block_tokens);
@@ -73,12 +74,12 @@ impl Instance {
                 self.cache.allocate(demand);
                 return preempted;
             }
-            self.preempt_last(world);
+            self.preempt_last(now, world);
             preempted = true;
         }
     }
 
-    fn preempt_last(&mut self, world: &mut World<'_>) {
+    fn preempt_last(&mut self, now: SimTime, world: &mut World<'_>) {
         let (slot, computed) = if let Some(slot) = self.partial.take() {
             let seq = &mut world.seqs[slot];
             seq.recomputed += u64::from(seq.done);
@@ -100,12 +101,15 @@ impl Instance {
         let before = seq.pending;
         seq.pending = seq.target;
         self.pending += u64::from(seq.target - before);
+        if self.waiting.is_empty() {
+            self.last_prefill_end = now;
+        }
         self.waiting.push_front(slot);
         self.preempted += 1;
     }
 
     /// Schedules the next chunk of the request in prefill. False when it had to be preempted.
-    fn continue_partial(&mut self, budget: &mut u32, world: &mut World<'_>) -> bool {
+    fn continue_partial(&mut self, now: SimTime, budget: &mut u32, world: &mut World<'_>) -> bool {
         let Some(slot) = self.partial else { return true };
         let seq = &world.seqs[slot];
         let chunk = (seq.target - seq.done).min(*budget);
@@ -113,7 +117,7 @@ impl Instance {
             return true;
         }
         if self.blocks_for(slot, chunk, world) > self.cache.available() {
-            self.preempt_last(world);
+            self.preempt_last(now, world);
             return false;
         }
         *budget -= chunk;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{RngExt, seq::IndexedRandom};
 use trimtab_core::{FixedWorkload, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SimTime, StreamRng};
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
-use trimtab_engine::{CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, Stepping, Visible};
+use trimtab_engine::{CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, Visible};
 
 /// One random test case.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Case {
         }
         let workload = workload(rng, longest, block_tokens, pace);
         let route = workload.requests.iter().map(|_| rng.random_range(0..instances.len())).collect();
-        let config = ClusterConfig { instances, seed, stepping: Stepping::Macro, slo_ttft: None, series: false };
+        let config = ClusterConfig { seed, ..ClusterConfig::new(instances) };
         Self { config, workload, route }
     }
 

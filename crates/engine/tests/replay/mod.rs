@@ -6,8 +6,7 @@ use std::sync::Arc;
 use trimtab_core::{FixedWorkload, PrefixForest, Request};
 use trimtab_engine::cost::{Fixed, Polynomial, StepCost};
 use trimtab_engine::{
-    CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, RunResult, Stepping, Visible, build_context,
-    run,
+    CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, RunResult, Visible, build_context, run,
 };
 use trimtab_workload::{ReadOptions, Trace, read_file};
 
@@ -63,13 +62,7 @@ pub(crate) fn round_robin(
     instance: InstanceConfig,
     count: usize,
 ) -> RunResult {
-    let config = ClusterConfig {
-        instances: vec![instance; count],
-        seed: 1,
-        stepping: Stepping::Macro,
-        slo_ttft: None,
-        series: false,
-    };
+    let config = ClusterConfig { seed: 1, ..ClusterConfig::new(vec![instance; count]) };
     let registry = trimtab_sched::Registry::default();
     let def = registry.get("round-robin").expect("round robin is built in");
     let scheduler = (def.build)(&serde_json::Value::Null, &build_context(&config)).expect("it has no parameters");

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use trimtab_core::{FixedWorkload, PrefixForest, Prompt, Request, SimTime};
 use trimtab_engine::cost::{Analytic, Deployment, DeploymentError};
-use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Mixing, Order, Row, Stepping, build_context};
+use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Mixing, Order, Row, build_context};
 use trimtab_sched::Registry;
 
 use crate::catalog::CatalogError;
@@ -274,8 +274,7 @@ fn replay(requests: &[Measured], deployment: &Deployment, server: &Server, kv_bl
         watermark_blocks: 0,
         cache: CacheConfig::default(),
     };
-    let config =
-        ClusterConfig { instances: vec![instance], seed: 0, stepping: Stepping::Macro, slo_ttft: None, series: false };
+    let config = ClusterConfig::new(vec![instance]);
     let registry = Registry::default();
     let def = registry.get("round-robin").expect("the registry has it");
     let scheduler = (def.build)(&Value::Object(serde_json::Map::new()), &build_context(&config))

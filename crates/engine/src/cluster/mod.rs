@@ -1,46 +1,62 @@
 //! The simulation: the event loop over a cluster of instances and one router.
 //!
-//! At one instant things happen in this order: steps end (by instance), requests arrive (in order), timers fire, and
-//! then every instance that has work and no step forms its next batch (by instance). So everything that arrives at an
-//! instant, or at the end of a step, can join the batch that is formed then.
+//! At one instant things happen in this order: steps end (by instance), requests reach their instances (in the order of
+//! sending), instances report (all at once), the router takes up requests that waited for it and then those that arrive,
+//! timers fire, and at last every instance that has work and no step forms its next batch (by instance). So everything
+//! that reaches an instance at an instant, or at the end of a step, can join the batch that is formed then.
+
+mod dispatch;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use trimtab_core::{Gaps, InstanceId, Request, RequestId, RngStreams, SimTime, Workload};
-use trimtab_sched::{
-    Action, Actions, Arrival, BuildContext, ClusterView, Counters, Decision, Hook, InstanceInfo, Scheduler,
-    SchedulerDef, Signals,
-};
+use trimtab_core::{Gaps, InstanceId, RngStreams, SimTime, Workload};
+use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Scheduler, SchedulerDef, Signals};
 
-use crate::config::{ClusterConfig, InstanceConfig};
+use crate::beliefs::Beliefs;
+use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal};
+use crate::decisions::DecisionRow;
 use crate::instance::{Instance, News, World};
+use crate::links::Links;
 use crate::meter::LoadSpread;
-use crate::record::{InstanceTotals, Outcome, Row, RunResult};
-use crate::router::{Books, Looks, Slots};
+use crate::record::{InstanceTotals, Row, RunResult};
+use crate::reports::Reports;
+use crate::router::{Books, Slots};
 use crate::seq::Seqs;
 
 /// What happens at an instant, in this order. Ties within a class go by the key: the instance, or the order of setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     StepEnd,
+    Delivery,
+    Decision,
     Timer,
 }
 
-/// When, what, whose, and which epoch (or tag).
+/// When, what, whose (or the order of setting), and which epoch, request or tag.
 type Event = (SimTime, Class, u32, u32);
 
 /// A simulation in progress.
 struct Simulation<'a> {
     config: &'a ClusterConfig,
     workload: &'a mut dyn Workload,
-    scheduler: Box<dyn Scheduler>,
+    /// Absent while it is asked.
+    scheduler: Option<Box<dyn Scheduler>>,
     signals: Signals,
     hooks: bool,
     now: SimTime,
     events: BinaryHeap<Reverse<Event>>,
-    timers: u32,
+    /// How many events were set whose order is the order of setting.
+    set: u32,
+    /// Until when a router that takes one decision at a time is busy.
+    router_free: SimTime,
+    /// The requests on their way to each instance, in the order of sending.
+    transit: Vec<Vec<u32>>,
+    links: Links,
+    decisions: Option<Vec<DecisionRow>>,
+    beliefs: RefCell<Beliefs>,
+    reports: Reports,
     instances: Vec<RefCell<Instance>>,
     members: Vec<InstanceId>,
     /// Instances that must look for work before time goes on.
@@ -60,7 +76,8 @@ struct Simulation<'a> {
 /// Runs a workload through a cluster to its end.
 ///
 /// # Panics
-/// When an invariant of ARCHITECTURE.md is broken, or when the scheduler leaves requests parked for ever.
+/// When an invariant of ARCHITECTURE.md is broken, when the scheduler leaves requests parked for ever, or when it reads a
+/// signal that is off ([`crate::SignalsConfig::check`] tells before).
 pub fn run(
     config: &ClusterConfig,
     def: &SchedulerDef,
@@ -71,22 +88,36 @@ pub fn run(
         config.instances.iter().map(|c| RefCell::new(Instance::new(c.clone(), config.series))).collect();
     let count = instances.len();
     assert!(count > 0, "a cluster has at least one instance");
+    if let Err(refusal) = config.signals.check(def) {
+        panic!("{refusal}");
+    }
+    let mut beliefs = Beliefs::new(config.signals.prefix, &config.instances);
+    if matches!(config.signals.prefix, PrefixSignal::Events { .. }) {
+        beliefs.follow(&instances);
+    }
+    let refresh = if def.signals.snapshots { config.signals.refresh } else { SimTime::ZERO };
     let mut simulation = Simulation {
         config,
         workload,
-        scheduler,
+        scheduler: Some(scheduler),
         signals: def.signals,
         hooks: def.hooks,
         now: SimTime::ZERO,
         events: BinaryHeap::new(),
-        timers: 0,
+        set: 0,
+        router_free: SimTime::ZERO,
+        transit: vec![Vec::new(); count],
+        links: Links::new(config.transfer.as_ref(), count),
+        decisions: (config.decisions != DecisionLog::Off).then(Vec::new),
+        beliefs: RefCell::new(beliefs),
+        reports: Reports::new(refresh, &instances),
         members: (0..count).map(InstanceId::from_index).collect(),
         idle: Vec::new(),
         seqs: Seqs::default(),
         slots: Slots::default(),
         counters: Counters::with_instances(count),
         parked: 0,
-        actions: Actions::new(false),
+        actions: Actions::new(config.decisions != DecisionLog::Off),
         news: Vec::new(),
         rows: Vec::new(),
         gaps: Gaps::new(),
@@ -125,16 +156,20 @@ impl Simulation<'_> {
     /// Handles everything that happens at the next instant. False when nothing is left.
     fn advance(&mut self) -> bool {
         let event = self.events.peek().map(|Reverse(event)| event.0);
-        let next = match (event, self.workload.peek()) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(a), None) | (None, Some(a)) => a,
-            (None, None) => return false,
-        };
+        let next = event.into_iter().chain(self.workload.peek()).min();
+        let Some(next) = self.reports.next(next, self.parked > 0 && self.hooks) else { return false };
         assert!(next >= self.now, "invariant: time never goes back");
         self.now = next;
         loop {
             if let Some(event) = self.due(Class::StepEnd) {
                 self.end_step(event);
+            } else if let Some((_, _, set, slot)) = self.due(Class::Delivery) {
+                self.deliver(slot, set);
+            } else if self.reports.due(self.now) {
+                self.reports.take(self.now, &self.instances);
+                self.tell(&Hook::Snapshots);
+            } else if let Some((_, _, _, slot)) = self.due(Class::Decision) {
+                self.decide(slot);
             } else if self.workload.peek() == Some(self.now) {
                 let request = self.workload.next().expect("a request that was announced");
                 self.arrive(request);
@@ -187,6 +222,7 @@ impl Simulation<'_> {
         };
         let result = change(&mut it, self.now, &mut world);
         self.spread.change(self.now, before, it.pending());
+        self.beliefs.get_mut().note(index, &mut it);
         result
     }
 
@@ -215,168 +251,6 @@ impl Simulation<'_> {
         self.news = news;
     }
 
-    fn forget(&mut self, slot: u32) {
-        self.slots.remove(&self.seqs[slot].request.id);
-        self.seqs.remove(slot);
-    }
-
-    fn arrive(&mut self, request: Request) {
-        assert_eq!(request.id.index(), self.rows.len(), "invariant: requests arrive in the order of their ids");
-        assert!(request.output_tokens > 0 && request.prompt.tokens > 0, "a request has tokens in and out");
-        self.last = self.now;
-        let slot = self.seqs.insert(request, self.workload.forest());
-        self.slots.insert(request.id, slot);
-        self.rows.push(Row {
-            arrival: request.arrival,
-            routed: SimTime::MAX,
-            admitted: SimTime::MAX,
-            first_token: SimTime::MAX,
-            finish: SimTime::MAX,
-            instance: InstanceId(0),
-            prompt_tokens: request.prompt.tokens,
-            hit_tokens: 0,
-            hit_blocks: 0,
-            recomputed_tokens: 0,
-            output_tokens: request.output_tokens,
-            preemptions: 0,
-            migrations: 0,
-            outcome: Outcome::Open,
-        });
-        let decision = self.ask(slot);
-        match decision {
-            Decision::Route(to) => self.dispatch(slot, to),
-            Decision::Park => self.parked += 1,
-            Decision::Reject => self.reject(slot),
-        }
-        self.act();
-    }
-
-    fn ask(&mut self, slot: u32) -> Decision {
-        let seq = &self.seqs[slot];
-        let request = seq.request;
-        let arrival = Arrival {
-            id: request.id,
-            arrival: request.arrival,
-            prompt: request.prompt,
-            path: &seq.path,
-            forest: self.workload.forest(),
-            session: request.session,
-            turn: request.turn,
-            tenant: request.tenant,
-            model: request.model,
-            priority: request.priority,
-        };
-        let looks = Looks {
-            now: self.now,
-            instances: &self.instances,
-            seqs: &self.seqs,
-            slots: &self.slots,
-            forest: self.workload.forest(),
-        };
-        let view = ClusterView::new(self.now, &self.members, self.signals, &self.counters, &looks);
-        self.scheduler.route(&arrival, &view, &mut self.actions)
-    }
-
-    fn tell(&mut self, hook: &Hook) {
-        if !self.hooks {
-            return;
-        }
-        let looks = Looks {
-            now: self.now,
-            instances: &self.instances,
-            seqs: &self.seqs,
-            slots: &self.slots,
-            forest: self.workload.forest(),
-        };
-        let view = ClusterView::new(self.now, &self.members, self.signals, &self.counters, &looks);
-        self.scheduler.hook(hook, &view, &mut self.actions);
-        self.act();
-    }
-
-    /// Carries out what the scheduler asked for.
-    fn act(&mut self) {
-        if self.actions.list().is_empty() {
-            self.actions.clear();
-            return;
-        }
-        let actions = self.actions.list().to_vec();
-        self.actions.clear();
-        for action in actions {
-            match action {
-                Action::Route { request, to } => {
-                    self.parked -= 1;
-                    self.dispatch(self.slot(request), to);
-                }
-                Action::Reject { request } => {
-                    self.parked -= 1;
-                    self.reject(self.slot(request));
-                }
-                Action::Migrate { request, to } => self.migrate(self.slot(request), to),
-                // Without a transfer model a fetch copies nothing: the prefix is recomputed.
-                Action::Fetch { .. } => {}
-                Action::Timer { at, tag } => {
-                    assert!(at >= self.now, "a timer cannot be set in the past");
-                    self.events.push(Reverse((at, Class::Timer, self.timers, tag)));
-                    self.timers += 1;
-                }
-            }
-        }
-    }
-
-    fn slot(&self, request: RequestId) -> u32 {
-        *self.slots.get(&request).expect("schedulers act on requests that are in the system")
-    }
-
-    fn dispatch(&mut self, slot: u32, to: InstanceId) {
-        let index = to.index();
-        assert!(self.members.binary_search(&to).is_ok(), "a scheduler chose an instance that cannot be chosen");
-        if !self.instances[index].borrow().fits(&self.seqs[slot]) {
-            self.rows[self.seqs[slot].request.id.index()].instance = to;
-            self.reject(slot);
-            return;
-        }
-        self.seqs[slot].instance = index;
-        let cut = self.with_instance(index, |it, now, world| it.enqueue(slot, now, world));
-        if let Some(end) = cut {
-            self.schedule_end(index, end);
-        }
-        self.idle.push(to.0);
-        let seq = &mut self.seqs[slot];
-        seq.booked_miss = seq.pending;
-        self.counters.dispatched(index, seq.request.prompt.tokens, seq.pending);
-        let row = &mut self.rows[seq.request.id.index()];
-        row.routed = self.now;
-        row.instance = to;
-        let request = seq.request.id;
-        self.tell(&Hook::Dispatched { request, instance: to });
-    }
-
-    fn migrate(&mut self, slot: u32, to: InstanceId) {
-        let seq = &self.seqs[slot];
-        let (from, prompt, miss, id) = (seq.instance, seq.request.prompt.tokens, seq.booked_miss, seq.request.id);
-        assert!(self.rows[id.index()].admitted == SimTime::MAX, "a request that has started cannot be moved");
-        if from == to.index() {
-            return;
-        }
-        let cut = self.with_instance(from, |it, now, world| it.dequeue(slot, now, world.seqs));
-        if let Some(end) = cut {
-            self.schedule_end(from, end);
-        }
-        self.counters.withdrawn(from, prompt, miss);
-        self.rows[id.index()].migrations += 1;
-        self.dispatch(slot, to);
-    }
-
-    fn reject(&mut self, slot: u32) {
-        let request = self.seqs[slot].request;
-        let row = &mut self.rows[request.id.index()];
-        assert_eq!(row.outcome, Outcome::Open, "invariant: every request ends exactly once");
-        row.outcome = Outcome::Rejected;
-        row.finish = self.now;
-        self.forget(slot);
-        self.workload.ended(request.id, self.now);
-    }
-
     /// Lets every instance that has no step look for work.
     fn plan_idle(&mut self) {
         let mut idle = std::mem::take(&mut self.idle);
@@ -395,6 +269,15 @@ impl Simulation<'_> {
         self.idle = idle;
     }
 
+    /// Sets an event whose order among others of its time and class is the order of setting, and returns that.
+    fn set(&mut self, at: SimTime, class: Class, what: u32) -> u32 {
+        assert!(at >= self.now, "a timer cannot be set in the past");
+        let set = self.set;
+        self.set += 1;
+        self.events.push(Reverse((at, class, set, what)));
+        set
+    }
+
     fn schedule_end(&mut self, index: usize, end: SimTime) {
         let epoch = self.instances[index].borrow().epoch();
         let instance = InstanceId::from_index(index).0;
@@ -404,6 +287,8 @@ impl Simulation<'_> {
     fn finish(mut self) -> RunResult {
         assert_eq!(self.parked, 0, "the scheduler left requests parked for ever");
         assert_eq!(self.seqs.live(), 0, "invariant: every request ends exactly once");
+        let booked = self.counters.in_flight_tokens.iter().chain(&self.counters.pending_prefill_tokens).sum::<u64>();
+        assert_eq!(booked, 0, "invariant: the router's books are even at the end");
         let end = self.last;
         let instances = self
             .instances
@@ -426,6 +311,19 @@ impl Simulation<'_> {
                 }
             })
             .collect();
-        RunResult { load_cv: self.spread.mean(end), rows: self.rows, instances, gaps: self.gaps, makespan: end }
+        let decisions = self.decisions.map(|mut decisions| {
+            for decision in &mut decisions {
+                decision.conclude(&self.rows[decision.request.index()]);
+            }
+            decisions
+        });
+        RunResult {
+            load_cv: self.spread.mean(end),
+            rows: self.rows,
+            instances,
+            gaps: self.gaps,
+            makespan: end,
+            decisions,
+        }
     }
 }

@@ -1,0 +1,285 @@
+//! What the router believes to be cached where, at the fidelity of `signals.prefix`.
+//!
+//! With `Oracle` a look at one instance is a look into its cache. The index over all instances is built when somebody
+//! first asks about all of them, and kept up to date from the caches' logs of changes from then on. Evictions inside a
+//! run of decode steps happen when nobody looks, so for each instance `due` tells when the first one comes that the index
+//! does not know of. Until then the index is exact; after, what it says of that instance is at least what is true, since
+//! nothing becomes cached inside a run. A look therefore settles the instances that it matched and that are overdue, and
+//! no others: the cost follows matches and evictions, not instances.
+//!
+//! `Events` is the same index, each change `delay` later. `Shadow` keeps a cache of its own for each instance, through
+//! which the prompts pass that were sent there.
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use trimtab_core::{PrefixForest, SimTime};
+
+use crate::cache::{Change, KvCache};
+use crate::config::{InstanceConfig, PrefixSignal};
+use crate::index::PrefixIndex;
+use crate::instance::Instance;
+use crate::seq::Seq;
+
+/// The state behind the prefix signal.
+pub(crate) struct Beliefs {
+    signal: PrefixSignal,
+    /// The cache configurations that differ, and which one each instance has.
+    kinds: Vec<InstanceConfig>,
+    kind_of: Vec<u32>,
+    /// Whether the index is kept.
+    indexed: bool,
+    index: PrefixIndex,
+    due: Vec<SimTime>,
+    /// Changes that were not reported yet, by instance, and the instances that have any, by the time of their first.
+    reports: Vec<VecDeque<Change>>,
+    first_report: BinaryHeap<Reverse<(SimTime, u32)>>,
+    shadows: Vec<KvCache>,
+    /// Matched instances that were overdue.
+    overdue: Vec<u32>,
+}
+
+impl Beliefs {
+    pub(crate) fn new(signal: PrefixSignal, instances: &[InstanceConfig]) -> Self {
+        let mut kinds: Vec<InstanceConfig> = Vec::new();
+        let mut kind_of = Vec::with_capacity(instances.len());
+        for config in instances {
+            let same = |kind: &InstanceConfig| kind.block_tokens == config.block_tokens && kind.cache == config.cache;
+            let kind = kinds.iter().position(same).unwrap_or_else(|| {
+                kinds.push(config.clone());
+                kinds.len() - 1
+            });
+            kind_of.push(u32::try_from(kind).expect("no more kinds than instances"));
+        }
+        let shadow = |config: &InstanceConfig| {
+            let blocks = match signal {
+                PrefixSignal::Shadow { capacity_tokens: Some(tokens), .. } => tokens / u64::from(config.block_tokens),
+                // More than any run can fill.
+                PrefixSignal::Shadow { .. } => u64::MAX / 2,
+                _ => return None,
+            };
+            Some(KvCache::new(blocks, config.block_tokens))
+        };
+        Self {
+            signal,
+            kinds,
+            kind_of,
+            indexed: false,
+            index: PrefixIndex::default(),
+            due: vec![SimTime::MAX; instances.len()],
+            reports: vec![VecDeque::new(); instances.len()],
+            first_report: BinaryHeap::new(),
+            shadows: instances.iter().filter_map(shadow).collect(),
+            overdue: Vec::new(),
+        }
+    }
+
+    /// Takes note of what a change of an instance did to its cache.
+    pub(crate) fn note(&mut self, index: usize, it: &mut Instance) {
+        if self.indexed && self.shadows.is_empty() {
+            self.drain(index, it.cache_mut());
+            self.due[index] = it.next_eviction();
+        }
+    }
+
+    /// Takes note of a request that is sent to an instance now.
+    pub(crate) fn sent(&mut self, index: usize, seq: &Seq, forest: &PrefixForest, now: SimTime) {
+        if self.shadows.is_empty() {
+            return;
+        }
+        self.expire(index, now);
+        let chain = seq.chain(forest, self.config(index));
+        let cache = &mut self.shadows[index];
+        cache.set_clock(now);
+        let blocks = chain.blocks().min(u32::try_from(cache.total()).unwrap_or(u32::MAX));
+        let known = cache.peek(&chain, blocks).blocks;
+        cache.pin(&chain, 0, known, 0);
+        cache.allocate(u64::from(blocks - known));
+        cache.pin(&chain, known, blocks, blocks - known);
+        cache.unpin(&chain, blocks);
+        self.drain_shadow(index);
+    }
+
+    /// Leading prompt tokens of a request believed cached at an instance.
+    pub(crate) fn hit_tokens(
+        &mut self,
+        seq: &Seq,
+        forest: &PrefixForest,
+        index: usize,
+        now: SimTime,
+        instances: &[RefCell<Instance>],
+    ) -> u32 {
+        match self.signal {
+            PrefixSignal::Off => 0,
+            PrefixSignal::Oracle => {
+                let mut it = instances[index].borrow_mut();
+                it.settle(now);
+                it.hit_tokens(seq, forest)
+            }
+            PrefixSignal::Shadow { .. } => {
+                self.expire(index, now);
+                let chain = seq.chain(forest, self.config(index));
+                let block = self.config(index).block_tokens;
+                let hit = self.shadows[index].peek(&chain, seq.hit_limit(&chain, block));
+                seq.hit_tokens(&chain, hit.blocks, block)
+            }
+            PrefixSignal::Events { .. } => {
+                self.report(now);
+                if self.is_overdue(index, now) {
+                    self.settle(index, now, instances);
+                }
+                self.indexed_hit(seq, forest, index)
+            }
+        }
+    }
+
+    /// The same for all instances.
+    pub(crate) fn all_hit_tokens(
+        &mut self,
+        seq: &Seq,
+        forest: &PrefixForest,
+        now: SimTime,
+        instances: &[RefCell<Instance>],
+        out: &mut Vec<u32>,
+    ) {
+        out.clear();
+        out.resize(instances.len(), 0);
+        self.follow(instances);
+        self.report(now);
+        let mut overdue = std::mem::take(&mut self.overdue);
+        self.index.matches(seq, forest, &self.kinds, &self.kind_of, |instance, tokens| {
+            let index = instance as usize;
+            // An instance is listed at its first match only.
+            if out[index] == 0 && self.is_overdue(index, now) {
+                overdue.push(instance);
+            }
+            out[index] = tokens;
+        });
+        for instance in overdue.drain(..) {
+            let index = instance as usize;
+            self.settle(index, now, instances);
+            out[index] = self.indexed_hit(seq, forest, index);
+        }
+        self.overdue = overdue;
+    }
+
+    fn config(&self, index: usize) -> &InstanceConfig {
+        &self.kinds[self.kind_of[index] as usize]
+    }
+
+    /// Begins to keep the index, if it is not kept already. Reports must be followed from the start.
+    pub(crate) fn follow(&mut self, instances: &[RefCell<Instance>]) {
+        if self.indexed || self.signal == PrefixSignal::Off {
+            return;
+        }
+        self.indexed = true;
+        for (index, cell) in instances.iter().enumerate() {
+            let instance = u32::try_from(index).expect("instance ids are 32 bits");
+            let held: Vec<Change> = if let Some(shadow) = self.shadows.get_mut(index) {
+                let held = shadow.start_log().collect();
+                self.due[index] = self.next_expiry(index);
+                held
+            } else {
+                let mut it = cell.borrow_mut();
+                let held = it.cache_mut().start_log().collect();
+                self.due[index] = it.next_eviction();
+                held
+            };
+            for change in held {
+                self.index.set(change.key, instance, change.resident);
+            }
+        }
+    }
+
+    fn indexed_hit(&self, seq: &Seq, forest: &PrefixForest, index: usize) -> u32 {
+        let config = self.config(index);
+        let chain = seq.chain(forest, config);
+        let limit = seq.hit_limit(&chain, config.block_tokens);
+        let instance = u32::try_from(index).expect("instance ids are 32 bits");
+        let blocks = self.index.blocks(&chain, config.block_tokens, instance, limit);
+        seq.hit_tokens(&chain, blocks, config.block_tokens)
+    }
+
+    /// Whether the index should know by now of an eviction that it does not know of.
+    fn is_overdue(&self, index: usize, now: SimTime) -> bool {
+        match self.signal {
+            // A step that begins now has not begun when somebody looks.
+            PrefixSignal::Oracle => self.due[index] < now,
+            PrefixSignal::Events { delay } => self.due[index].checked_add(delay).is_some_and(|due| due <= now),
+            PrefixSignal::Shadow { .. } => self.due[index] <= now,
+            PrefixSignal::Off => false,
+        }
+    }
+
+    fn settle(&mut self, index: usize, now: SimTime, instances: &[RefCell<Instance>]) {
+        if self.shadows.is_empty() {
+            let mut it = instances[index].borrow_mut();
+            it.settle(now);
+            self.note(index, &mut it);
+            self.report(now);
+        } else {
+            self.expire(index, now);
+        }
+    }
+
+    /// Takes the logged changes of a cache over.
+    fn drain(&mut self, index: usize, cache: &mut KvCache) {
+        let instance = u32::try_from(index).expect("instance ids are 32 bits");
+        if matches!(self.signal, PrefixSignal::Events { .. }) {
+            let reports = &mut self.reports[index];
+            let had_none = reports.is_empty();
+            reports.extend(cache.drain_log());
+            if let Some(first) = reports.front().filter(|_| had_none) {
+                self.first_report.push(Reverse((first.at, instance)));
+            }
+        } else {
+            for change in cache.drain_log() {
+                self.index.set(change.key, instance, change.resident);
+            }
+        }
+    }
+
+    /// Brings the changes that were reported by now into the index.
+    fn report(&mut self, now: SimTime) {
+        let PrefixSignal::Events { delay } = self.signal else { return };
+        let known = |at: SimTime| at.checked_add(delay).is_some_and(|seen| seen <= now);
+        while let Some(&Reverse((at, instance))) = self.first_report.peek() {
+            if !known(at) {
+                break;
+            }
+            self.first_report.pop();
+            let reports = &mut self.reports[instance as usize];
+            while let Some(change) = reports.pop_front_if(|change| known(change.at)) {
+                self.index.set(change.key, instance, change.resident);
+            }
+            if let Some(first) = reports.front() {
+                self.first_report.push(Reverse((first.at, instance)));
+            }
+        }
+    }
+
+    /// Forgets what a shadow has not seen for too long.
+    fn expire(&mut self, index: usize, now: SimTime) {
+        let PrefixSignal::Shadow { ttl: Some(ttl), .. } = self.signal else { return };
+        if now >= ttl {
+            self.shadows[index].expire(SimTime(now.0 - ttl.0));
+            self.drain_shadow(index);
+        }
+    }
+
+    fn drain_shadow(&mut self, index: usize) {
+        if self.indexed {
+            let instance = u32::try_from(index).expect("instance ids are 32 bits");
+            for change in self.shadows[index].drain_log() {
+                self.index.set(change.key, instance, change.resident);
+            }
+            self.due[index] = self.next_expiry(index);
+        }
+    }
+
+    fn next_expiry(&self, index: usize) -> SimTime {
+        let PrefixSignal::Shadow { ttl: Some(ttl), .. } = self.signal else { return SimTime::MAX };
+        self.shadows[index].oldest().and_then(|since| since.checked_add(ttl)).unwrap_or(SimTime::MAX)
+    }
+}

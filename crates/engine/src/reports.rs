@@ -1,0 +1,62 @@
+//! Engine snapshots that are taken at intervals.
+
+use std::cell::RefCell;
+
+use trimtab_core::SimTime;
+use trimtab_sched::Snapshot;
+
+use crate::instance::Instance;
+use crate::router::report;
+
+/// How often in a row reports may find nothing but parked requests before the scheduler is taken to wait for ever.
+const PATIENCE: u32 = 100_000;
+
+/// All instances report at every whole multiple of `refresh`, after the steps that end then and before the requests that
+/// arrive then. At the start each has reported that it is empty.
+pub(crate) struct Reports {
+    /// Zero: a snapshot is taken when somebody looks.
+    refresh: SimTime,
+    next: SimTime,
+    latest: Vec<Snapshot>,
+    /// Reports in a row with nothing else going on.
+    fruitless: u32,
+}
+
+impl Reports {
+    pub(crate) fn new(refresh: SimTime, instances: &[RefCell<Instance>]) -> Self {
+        let latest = instances.iter().map(|cell| report(&cell.borrow(), SimTime::ZERO)).collect();
+        Self { refresh, next: refresh, latest, fruitless: 0 }
+    }
+
+    /// What each instance last reported.
+    pub(crate) fn latest(&self) -> Option<&[Snapshot]> {
+        (self.refresh > SimTime::ZERO).then_some(&*self.latest)
+    }
+
+    /// When something happens next, if `other` does. Reports do not keep a run going, unless requests are parked that a
+    /// report may set free.
+    pub(crate) fn next(&mut self, other: Option<SimTime>, parked: bool) -> Option<SimTime> {
+        if self.refresh == SimTime::ZERO {
+            return other;
+        }
+        self.fruitless = if other.is_some() { 0 } else { self.fruitless + 1 };
+        match other {
+            Some(other) => Some(other.min(self.next)),
+            None => (parked && self.fruitless < PATIENCE).then_some(self.next),
+        }
+    }
+
+    pub(crate) fn due(&self, now: SimTime) -> bool {
+        self.refresh > SimTime::ZERO && self.next == now
+    }
+
+    /// All instances report.
+    pub(crate) fn take(&mut self, now: SimTime, instances: &[RefCell<Instance>]) {
+        for (latest, cell) in self.latest.iter_mut().zip(instances) {
+            let mut it = cell.borrow_mut();
+            it.settle(now);
+            *latest = report(&it, now);
+        }
+        self.next = now + self.refresh;
+    }
+}

@@ -1,0 +1,288 @@
+//! What schedulers see: a scheduler that reads everything and lets it decide sees the same in both stepping modes, the
+//! index over all instances says what a look at each says, and late signals are late by what they should be.
+
+#[expect(dead_code, reason = "other tests use the rest")]
+mod common;
+
+use std::hash::Hasher;
+use std::sync::{Arc, Mutex};
+
+use common::generate::Case;
+use proptest::prelude::*;
+use trimtab_core::{FixedWorkload, InstanceId, Request, RequestId, SimTime};
+use trimtab_engine::cost::Linear;
+use trimtab_engine::{
+    ClusterConfig, DecisionLog, Link, PrefixSignal, RouterConfig, RunResult, SignalsConfig, SignalsOff, Stepping,
+    TransferConfig, run,
+};
+use trimtab_sched::{
+    Actions, Arrival, ClusterView, Decision, Hook, Registry, Scheduler, SchedulerDef, Signals, no_params,
+};
+
+const ALL: Signals = Signals { snapshots: true, prefix: true, latency: true, queues: true, oracle: false };
+
+const fn def(signals: Signals, hooks: bool) -> SchedulerDef {
+    SchedulerDef {
+        name: "test",
+        summary: "of this test",
+        citation: "test",
+        deviations: &[],
+        signals,
+        hooks,
+        params: no_params,
+        build: |_, _| unreachable!("built by hand"),
+    }
+}
+
+/// Reads all it can and does something that depends on all of it.
+#[derive(Default)]
+struct Nosy {
+    hits: Vec<u32>,
+    seen: rustc_hash::FxHasher,
+}
+
+impl Nosy {
+    fn look(&mut self, request: Option<RequestId>, view: &ClusterView<'_>) {
+        let mut queued = Vec::new();
+        let seen = &mut self.seen;
+        seen.write_u64(view.now().0);
+        if let Some(request) = request {
+            view.all_hit_tokens(request, &mut self.hits);
+        }
+        for &i in view.members() {
+            let snapshot = view.snapshot(i);
+            for value in [snapshot.at.0, snapshot.used_blocks, snapshot.pending_prefill_tokens, view.queue_ps(i)] {
+                seen.write_u64(value);
+            }
+            for value in [snapshot.waiting, snapshot.running, view.counters().in_flight[i.index()]] {
+                seen.write_u32(value);
+            }
+            seen.write_u64(snapshot.last_prefill_end.0);
+            seen.write_u64(view.counters().pending_prefill_tokens[i.index()]);
+            view.queued(i, &mut queued);
+            for queued in &queued {
+                seen.write_u32(queued.id.0);
+                seen.write_u32(queued.hit_tokens);
+            }
+            if let Some(request) = request {
+                assert_eq!(self.hits[i.index()], view.hit_tokens(request, i), "{request:?} on {i:?}");
+                seen.write_u32(self.hits[i.index()]);
+            }
+        }
+    }
+
+    fn draw(&self, sides: usize) -> usize {
+        usize::try_from(self.seen.finish() >> 7).expect("64 bits") % sides
+    }
+}
+
+impl Scheduler for Nosy {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, actions: &mut Actions) -> Decision {
+        self.look(Some(arrival.id), view);
+        let from = view.members()[self.draw(view.members().len() + 7).min(view.members().len() - 1)];
+        if self.draw(3) == 0 {
+            self.seen.write_u64(view.transfer_ps(from, view.members()[0], 10).unwrap_or(0));
+            actions.fetch(arrival.id, from, 1 + u32::try_from(self.draw(60)).expect("small"));
+        }
+        if self.draw(11) == 0 {
+            actions.timer(SimTime(view.now().0 + self.draw(500) as u64), arrival.id.0);
+            return Decision::Park;
+        }
+        Decision::Route(view.members()[self.draw(view.members().len())])
+    }
+
+    fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
+        if let Hook::Timer { tag } = *hook {
+            self.look(Some(RequestId(tag)), view);
+            actions.route(RequestId(tag), view.members()[self.draw(view.members().len())]);
+            return;
+        }
+        self.look(None, view);
+        let (mut queued, count) = (Vec::new(), view.members().len());
+        view.queued(view.members()[self.draw(count)], &mut queued);
+        if !matches!(hook, Hook::Dispatched { .. }) && self.draw(5) == 0 && !queued.is_empty() {
+            let moved = queued[self.draw(queued.len())].id;
+            self.look(Some(moved), view);
+            actions.migrate(moved, view.members()[self.draw(count)]);
+        }
+    }
+}
+
+fn signals() -> impl Strategy<Value = SignalsConfig> {
+    let prefix = prop_oneof![
+        3 => Just(PrefixSignal::Oracle),
+        2 => (1u64..2000).prop_map(|ps| PrefixSignal::Events { delay: SimTime(ps) }),
+        2 => (prop::option::of(0u64..200), prop::option::of((1u64..3000).prop_map(SimTime)))
+            .prop_map(|(capacity_tokens, ttl)| PrefixSignal::Shadow { capacity_tokens, ttl }),
+    ];
+    (prefix, prop_oneof![Just(0), 1u64..1000]).prop_map(|(prefix, refresh)| SignalsConfig {
+        prefix,
+        refresh: SimTime(refresh),
+        ..SignalsConfig::default()
+    })
+}
+
+/// All that a run leaves behind, as text.
+fn trace(result: &RunResult) -> String {
+    let rows = result.rows.iter().map(|row| format!("{row:?}"));
+    let decisions = result.decisions.iter().flatten().map(|row| format!("{row:?}"));
+    let lines: Vec<String> = rows.chain(decisions).collect();
+    format!("{}\n{:?}\n{:?}", lines.join("\n"), result.instances, (result.makespan, result.load_cv.to_bits()))
+}
+
+fn router() -> impl Strategy<Value = RouterConfig> {
+    let time = || prop_oneof![Just(SimTime::ZERO), (1u64..500).prop_map(SimTime)];
+    (time(), any::<bool>(), time()).prop_map(|(decision, serial, network)| RouterConfig { decision, serial, network })
+}
+
+/// The same link for all instances.
+fn transfer() -> impl Strategy<Value = Option<(Link, bool)>> {
+    let link =
+        (0u64..30, 0u64..100).prop_map(|(ps_per_token, latency)| Link { ps_per_token, latency: SimTime(latency) });
+    prop::option::of((link, any::<bool>()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn both_stepping_modes_show_the_same(
+        seed: u64,
+        signals in signals(),
+        router in router(),
+        transfer in transfer(),
+        log: bool,
+    ) {
+        let case = Case::new(seed);
+        let transfer =
+            transfer.map(|(link, overlapped)| TransferConfig { links: vec![link; case.config.instances.len()], overlapped });
+        let decisions = if log { DecisionLog::Regret } else { DecisionLog::Off };
+        let go = |stepping| {
+            let transfer = transfer.clone();
+            let config = ClusterConfig { stepping, signals, router, transfer, decisions, ..case.config.clone() };
+            run(&config, &def(ALL, true), Box::new(Nosy::default()), &mut case.workload.clone())
+        };
+        let (by_run, by_step) = (trace(&go(Stepping::Macro)), trace(&go(Stepping::Every)));
+        let difference = by_run.lines().zip(by_step.lines()).find(|(a, b)| a != b);
+        prop_assert_eq!(difference, None);
+    }
+}
+
+/// Sends each request where the case says, and tries the last one before.
+struct Trying {
+    route: Vec<usize>,
+    tried: Arc<Mutex<Option<u64>>>,
+}
+
+impl Scheduler for Trying {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        let to = InstanceId::from_index(self.route[arrival.id.index()]);
+        if arrival.id.index() == self.route.len() - 1 {
+            let everywhere: Vec<u64> = view.members().iter().map(|&i| view.trial_ps(arrival, i)).collect();
+            *self.tried.lock().expect("one thread") = Some(everywhere[to.index()]);
+        }
+        Decision::Route(to)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn a_trial_tells_what_then_happens(seed: u64, router in router()) {
+        let case = Case::new(seed);
+        let tried = Arc::new(Mutex::new(None));
+        let scheduler = Trying { route: case.route.clone(), tried: tried.clone() };
+        let config = ClusterConfig { router, ..case.config.clone() };
+        let oracle = def(Signals { oracle: true, ..Signals::NONE }, false);
+        let result = run(&config, &oracle, Box::new(scheduler), &mut case.workload.clone());
+        let row = result.rows.last().expect("a case has requests");
+        let decided = if row.routed == SimTime::MAX { row.finish } else { row.routed };
+        let expected = row.ttft().map_or(u64::MAX, |_| (row.first_token - decided).0);
+        prop_assert_eq!(*tried.lock().expect("one thread"), Some(expected));
+    }
+}
+
+/// Writes down what is believed cached of each probe, and turns it away.
+struct Prober {
+    seen: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Scheduler for Prober {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        if arrival.session.is_none() {
+            return Decision::Route(InstanceId(0));
+        }
+        let mut hits = Vec::new();
+        view.all_hit_tokens(arrival.id, &mut hits);
+        assert_eq!(hits[0], view.hit_tokens(arrival.id, InstanceId(0)));
+        self.seen.lock().expect("one thread").push(hits[0]);
+        Decision::Reject
+    }
+}
+
+const HORIZON: u64 = 1500;
+
+/// What is believed cached at every odd time up to `HORIZON` of the prompt of a case's last request.
+fn probed(case: &Case, stepping: Stepping, prefix: PrefixSignal) -> Vec<u32> {
+    let mut instance = case.config.instances[0].clone();
+    // Everything but the probes happens at even times.
+    instance.cost = Arc::new(Linear { step: 10, per_prefill_token: 2, per_seq: 2, per_context: 2 });
+    let prompt = case.workload.requests.last().expect("a case has requests").prompt;
+    let mut requests: Vec<Request> = case.workload.requests.clone();
+    for request in &mut requests {
+        request.arrival = SimTime(request.arrival.0 % HORIZON / 2 * 2);
+    }
+    let probe = |at| Request { session: Some(trimtab_core::SessionId(0)), ..Request::new(0, SimTime(at), prompt, 1) };
+    requests.extend((0..HORIZON / 2).map(|k| probe(2 * k + 1)));
+    requests.sort_by_key(|request| request.arrival);
+    for (id, request) in (0..).zip(&mut requests) {
+        request.id = RequestId(id);
+    }
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = ClusterConfig {
+        stepping,
+        signals: SignalsConfig { prefix, ..SignalsConfig::default() },
+        ..ClusterConfig::new(vec![instance])
+    };
+    let mut workload = FixedWorkload::new(case.workload.forest.clone(), requests);
+    run(
+        &config,
+        &def(Signals { prefix: true, ..Signals::NONE }, false),
+        Box::new(Prober { seen: seen.clone() }),
+        &mut workload,
+    );
+    let seen = seen.lock().expect("one thread").clone();
+    seen
+}
+
+#[test]
+fn events_are_the_true_cache_a_while_ago() {
+    let (mut grew, mut shrank) = (0, 0);
+    for seed in 0..400 {
+        let case = Case::new(seed);
+        let truth = probed(&case, Stepping::Macro, PrefixSignal::Oracle);
+        for (stepping, ticks) in [(Stepping::Macro, 1), (Stepping::Macro, 37), (Stepping::Every, 37)] {
+            let late = probed(&case, stepping, PrefixSignal::Events { delay: SimTime(2 * ticks) });
+            let ticks = usize::try_from(ticks).expect("small");
+            assert!(late[..ticks].iter().all(|&hit| hit == 0), "seed {seed}");
+            assert_eq!(late[ticks..], truth[..truth.len() - ticks], "seed {seed}, {ticks} ticks, {stepping:?}");
+        }
+        grew += truth.windows(2).filter(|w| w[0] < w[1]).count();
+        shrank += truth.windows(2).filter(|w| w[0] > w[1]).count();
+    }
+    assert!(grew > 200 && shrank > 50, "the cases exercise growth ({grew}) and eviction ({shrank})");
+}
+
+#[test]
+fn policies_are_refused_what_is_off() {
+    let off = SignalsConfig { prefix: PrefixSignal::Off, latency: false, ..SignalsConfig::default() };
+    for (name, missing) in
+        [("round-robin", &[][..]), ("min-ttft", &["prefix", "latency"]), ("cache-affinity", &["prefix"])]
+    {
+        let registry = Registry::default();
+        let def = registry.get(name).expect("a built-in policy");
+        let expected =
+            if missing.is_empty() { Ok(()) } else { Err(SignalsOff { scheduler: name, signals: missing.to_vec() }) };
+        assert_eq!(off.check(def), expected);
+        assert_eq!(SignalsConfig::default().check(def), Ok(()));
+    }
+}
