@@ -250,8 +250,7 @@ fn probed(case: &Case, stepping: Stepping, prefix: PrefixSignal) -> Vec<u32> {
         Box::new(Prober { seen: seen.clone() }),
         &mut workload,
     );
-    let seen = seen.lock().expect("one thread").clone();
-    seen
+    seen.lock().expect("one thread").clone()
 }
 
 #[test]
