@@ -229,7 +229,7 @@ impl Default for Scheduler {
 }
 
 /// What the router can see, and how old it is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Signals {
     /// How it learns what is cached where.
@@ -269,7 +269,7 @@ impl Default for Signals {
 }
 
 /// How the router learns what is cached where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prefix {
     /// It knows the true caches.
