@@ -1,0 +1,329 @@
+//! From a figure to SVG: where everything goes.
+
+use std::collections::BTreeMap;
+
+use crate::axis::{Axis, Ruler, Scale};
+use crate::canvas::{Align, Frame, Layer, Page, Plane, pixels};
+use crate::figure::{At, Figure, Marks, Panel, Series};
+use crate::legend::{self, Legend};
+use crate::look::Look;
+use crate::reference;
+use crate::text;
+use crate::theme::Theme;
+
+/// Height of a bar as a share of its place.
+pub(crate) const BAR: f64 = 0.64;
+
+/// Draws a figure. `looks` has every label of the figure.
+pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> String {
+    let sketch = Sketch { figure, looks, theme };
+    let legend = sketch.legend();
+    let columns = figure.panels.len().clamp(1, theme.columns);
+    let rows = figure.panels.len().div_ceil(columns);
+    let head = if theme.title { 1.9 * theme.font } else { 0.0 };
+    let foot = if theme.title { 1.6 * theme.font } else { 0.0 };
+    let top = head + legend.height(theme);
+    // Below the topmost of several rows a panel has no legend or title to share, so all rows are equally high.
+    let height = top + rows as f64 * theme.panel_height + foot;
+    let mut page = Page::new(theme.width, height);
+    page.layer(&[], None, |layer| {
+        layer.rectangle(
+            Frame { left: 0, top: 0, right: pixels(theme.width), bottom: pixels(height) },
+            &theme.background,
+            1.0,
+        );
+    });
+    if theme.title {
+        page.layer(&[("class", "title".to_owned())], None, |layer| {
+            let at = (pixels(0.6 * theme.font), pixels(theme.font));
+            layer.text(&figure.title, at, 1.1 * theme.font, &theme.ink, Align::Start);
+            let at = (pixels(0.6 * theme.font), pixels(height - 0.8 * theme.font));
+            layer.text(&figure.spread(), at, 0.7 * theme.font, &theme.ink, Align::Start);
+        });
+    }
+    legend.draw(&mut page, looks, theme, head);
+    let ends = if matches!(legend, Legend::Ends) { sketch.ends_width() } else { 0.0 };
+    let cell = (theme.width - ends) / columns as f64;
+    for (number, panel) in figure.panels.iter().enumerate() {
+        let (column, row) = (number % columns, number / columns);
+        let outer = Frame {
+            left: pixels(column as f64 * cell),
+            top: pixels(top + row as f64 * theme.panel_height),
+            right: pixels((column + 1) as f64 * cell),
+            bottom: pixels(top + (row + 1) as f64 * theme.panel_height),
+        };
+        let same_below = figure.panels.get(number + columns).is_some_and(|below| below.x.label == panel.x.label);
+        let same_left = column > 0 && figure.panels[number - 1].y == panel.y;
+        sketch.panel(&mut page, panel, outer, !same_below, !same_left, matches!(legend, Legend::Ends));
+    }
+    page.finish(&figure.title, &figure.spread())
+}
+
+/// A panel with its axes laid out.
+pub(crate) struct DrawnPanel<'a> {
+    pub(crate) plane: &'a Plane,
+    pub(crate) x: &'a Ruler,
+    pub(crate) y: &'a Ruler,
+}
+
+impl DrawnPanel<'_> {
+    /// Where a point of the data stands on the page.
+    pub(crate) fn pixel(&self, across: f64, up: f64) -> (i32, i32) {
+        self.plane.pixel(self.x.clamp(across), self.y.clamp(up))
+    }
+}
+
+/// What all drawing needs.
+struct Sketch<'a> {
+    figure: &'a Figure,
+    looks: &'a BTreeMap<String, Look>,
+    theme: &'a Theme,
+}
+
+impl Sketch<'_> {
+    /// Names at the ends of the lines where there are few, short ones; else rows above the panels. Bars are named by
+    /// their axis.
+    fn legend(&self) -> Legend {
+        let labels = self.figure.labels();
+        let marks = |wanted: &[Marks]| {
+            let mut series = self.figure.panels.iter().flat_map(|panel| &panel.series);
+            series.all(|series| series.marks == Marks::Guide || wanted.contains(&series.marks))
+        };
+        if labels.is_empty() || marks(&[Marks::Bars]) {
+            return Legend::None;
+        }
+        let short = self.ends_width() <= 0.27 * self.theme.width;
+        if self.figure.panels.len() == 1 && labels.len() <= 4 && short && marks(&[Marks::Line]) {
+            return Legend::Ends;
+        }
+        Legend::rows(self.figure, self.theme)
+    }
+
+    /// The room for names at the ends of lines.
+    fn ends_width(&self) -> f64 {
+        let widest = self.figure.labels().into_iter().map(text::width).fold(0.0, f64::max);
+        (widest + 1.2) * self.theme.font
+    }
+
+    fn panel(&self, page: &mut Page, panel: &Panel, outer: Frame, x_label: bool, y_label: bool, ends: bool) {
+        let theme = self.theme;
+        let inner = self.inner(panel, outer, x_label, y_label);
+        let values = Extents::of(panel);
+        let x_room = f64::from(inner.width()) / f64::from(pixels(theme.font));
+        let y_room = f64::from(inner.height()) / f64::from(pixels(theme.font));
+        let x = Ruler::new(&panel.x, &values.x, steps(x_room / 3.0));
+        let y = Ruler::new(&panel.y, &values.y, steps(y_room / 2.2));
+        let plane = Plane::new(&x, &y, inner);
+        self.frame(page, panel, &plane, (&x, &y), outer, x_label, y_label);
+        let drawn = DrawnPanel { plane: &plane, x: &x, y: &y };
+        for reference in &panel.references {
+            reference::line(page, reference, &drawn, theme);
+        }
+        for series in &panel.series {
+            self.series(page, series, &drawn);
+        }
+        for reference in &panel.references {
+            reference::label(page, reference, &drawn, &panel.series, theme);
+        }
+        if ends {
+            legend::ends(page, panel, &plane, &y, self.looks, theme);
+        }
+    }
+
+    /// The frame of the data inside a panel's part of the page.
+    fn inner(&self, panel: &Panel, outer: Frame, x_label: bool, y_label: bool) -> Frame {
+        let font = self.theme.font;
+        let y_ticks = match &panel.y.scale {
+            Scale::Names(names) if y_label => names.iter().map(|name| text::width(name)).fold(0.0, f64::max),
+            Scale::Names(_) => 0.0,
+            Scale::Percent => text::width("100"),
+            _ => text::width("0.000"),
+        };
+        let notes = panel.series.iter().flat_map(|series| &series.points).filter_map(|point| point.note.as_deref());
+        let note = notes.map(text::width).fold(0.0, f64::max);
+        let y_title = if y_label && !panel.y.label.is_empty() { 1.5 } else { 0.0 };
+        let bars = matches!(panel.y.scale, Scale::Names(_));
+        let right = if bars { note + 0.9 } else { 0.9 };
+        Frame {
+            left: outer.left + pixels((y_title + y_ticks + 0.8) * font),
+            top: outer.top + pixels(if panel.heading.is_some() { 1.7 * font } else { 0.6 * font }),
+            right: outer.right - pixels(right * font),
+            bottom: outer.bottom - pixels(if x_label { 3.1 * font } else { 1.7 * font }),
+        }
+    }
+
+    /// Grid, ticks and the names of the axes.
+    #[expect(clippy::too_many_arguments, reason = "one call, all of it layout")]
+    fn frame(
+        &self,
+        page: &mut Page,
+        panel: &Panel,
+        plane: &Plane,
+        (x, y): (&Ruler, &Ruler),
+        outer: Frame,
+        x_label: bool,
+        y_label: bool,
+    ) {
+        let Theme { font, ink, grid, .. } = self.theme;
+        let inner = plane.frame;
+        let bars = matches!(panel.y.scale, Scale::Names(_));
+        page.layer(&[("class", "axes".to_owned())], None, |layer| {
+            for tick in &x.ticks {
+                let (at, _) = plane.pixel(tick.at, y.from);
+                layer.line(&[(at, inner.top), (at, inner.bottom)], grid, 0.05 * font);
+                layer.text(&tick.label, (at, inner.bottom + pixels(0.85 * font)), *font, ink, Align::Middle);
+            }
+            for tick in &y.ticks {
+                let (_, at) = plane.pixel(x.from, tick.at);
+                if !bars {
+                    layer.line(&[(inner.left, at), (inner.right, at)], grid, 0.05 * font);
+                }
+                if !bars || y_label {
+                    layer.text(&tick.label, (inner.left - pixels(0.45 * font), at), *font, ink, Align::End);
+                }
+            }
+            let corner = (inner.left, inner.bottom);
+            if !bars {
+                layer.line(&[corner, (inner.right, inner.bottom)], ink, 0.08 * font);
+            }
+            layer.line(&[(inner.left, inner.top), corner], ink, 0.08 * font);
+            if x_label {
+                let middle = i32::midpoint(inner.left, inner.right);
+                layer.text(&panel.x.label, (middle, outer.bottom - pixels(0.95 * font)), *font, ink, Align::Middle);
+            }
+            if y_label && !panel.y.label.is_empty() {
+                let middle = i32::midpoint(inner.top, inner.bottom);
+                layer.upward_text(&panel.y.label, (outer.left + pixels(0.85 * font), middle), *font, ink);
+            }
+            if let Some(heading) = &panel.heading {
+                let above = inner.top - pixels(0.85 * font);
+                layer.text(heading, (inner.left, above), *font, ink, Align::Start);
+            }
+        });
+    }
+
+    fn series(&self, page: &mut Page, series: &Series, panel: &DrawnPanel<'_>) {
+        let theme = self.theme;
+        let class = |part: &str| vec![("class", part.to_owned()), ("data-series", series.label.clone())];
+        let grey = Look { colour: "#999999".to_owned(), marker: crate::look::Marker::Circle, dashes: Vec::new() };
+        let look = self.looks.get(&series.label).unwrap_or(&grey);
+        let pixel = |across: f64, up: f64| panel.pixel(across, up);
+        let line: Vec<(i32, i32)> = series.points.iter().map(|point| pixel(point.x.mean, point.y.mean)).collect();
+        let mut stroke = class("line");
+        stroke.extend(dash_attribute(look, theme.line));
+        let title = Some(series.label.as_str());
+        match series.marks {
+            Marks::Guide => {
+                page.layer(&class("guide"), None, |layer| layer.line(&line, &grey.colour, 0.6 * theme.line));
+            }
+            Marks::Curve => page.layer(&stroke, title, |layer| layer.line(&line, &look.colour, theme.line)),
+            Marks::Line => {
+                page.layer(&class("band"), None, |layer| {
+                    let spread = |point: &crate::figure::Point| point.y.interval.map(|(lo, hi)| (point.x.mean, lo, hi));
+                    let band: Vec<(f64, f64, f64)> = series.points.iter().filter_map(spread).collect();
+                    let mut outline: Vec<_> = band.iter().map(|&(across, _, hi)| pixel(across, hi)).collect();
+                    outline.extend(band.iter().rev().map(|&(across, lo, _)| pixel(across, lo)));
+                    if band.len() > 1 {
+                        layer.area(&outline, &look.colour, 0.16);
+                    }
+                });
+                page.layer(&stroke, title, |layer| layer.line(&line, &look.colour, theme.line));
+                page.layer(&class("markers"), title, |layer| self.markers(layer, look, &line));
+            }
+            Marks::Dots => {
+                page.layer(&class("spread"), None, |layer| {
+                    if line.len() > 1 {
+                        layer.line(&line, &look.colour, 0.5 * theme.line);
+                    }
+                    for point in &series.points {
+                        if let Some((lo, hi)) = point.x.interval {
+                            layer.line(
+                                &[pixel(lo, point.y.mean), pixel(hi, point.y.mean)],
+                                &look.colour,
+                                0.7 * theme.line,
+                            );
+                        }
+                        if let Some((lo, hi)) = point.y.interval {
+                            layer.line(
+                                &[pixel(point.x.mean, lo), pixel(point.x.mean, hi)],
+                                &look.colour,
+                                0.7 * theme.line,
+                            );
+                        }
+                    }
+                });
+                page.layer(&class("markers"), title, |layer| self.markers(layer, look, &line));
+            }
+            Marks::Bars => page.layer(&class("bars"), title, |layer| self.bars(layer, series, look, panel)),
+        }
+    }
+
+    fn markers(&self, layer: &Layer<'_>, look: &Look, at: &[(i32, i32)]) {
+        for &at in at {
+            layer.marker(look.marker, at, self.theme.marker, &look.colour, &self.theme.background);
+        }
+    }
+
+    fn bars(&self, layer: &Layer<'_>, series: &Series, look: &Look, panel: &DrawnPanel<'_>) {
+        let Theme { font, ink, line, .. } = self.theme;
+        for point in &series.points {
+            let (right, middle) = panel.pixel(point.x.mean, point.y.mean);
+            let (_, top) = panel.pixel(0.0, point.y.mean + BAR / 2.0);
+            let (left, bottom) = panel.pixel(0.0, point.y.mean - BAR / 2.0);
+            layer.rectangle(Frame { left, top, right, bottom }, &look.colour, 1.0);
+            let mut end = right;
+            if let Some((lo, hi)) = point.x.interval {
+                let (from, to) = (panel.pixel(lo, 0.0).0, panel.pixel(hi, 0.0).0);
+                let cap = pixels(0.28 * font);
+                layer.line(&[(from, middle), (to, middle)], ink, 0.8 * line);
+                layer.line(&[(from, middle - cap), (from, middle + cap)], ink, 0.8 * line);
+                layer.line(&[(to, middle - cap), (to, middle + cap)], ink, 0.8 * line);
+                end = end.max(to);
+            }
+            if let Some(note) = &point.note {
+                layer.text(note, (end + pixels(0.4 * font), middle), *font, ink, Align::Start);
+            }
+        }
+    }
+}
+
+/// The dashes of a look as an attribute of a group.
+pub(crate) fn dash_attribute(look: &Look, line: f64) -> Option<(&'static str, String)> {
+    let lengths: Vec<String> = look.dashes.iter().map(|&length| pixels(f64::from(length) * line).to_string()).collect();
+    (!lengths.is_empty()).then(|| ("stroke-dasharray", lengths.join(" ")))
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few ticks")]
+fn steps(room: f64) -> usize {
+    room.clamp(2.0, 12.0) as usize
+}
+
+/// All values that the axes of a panel have to show.
+struct Extents {
+    x: Vec<f64>,
+    y: Vec<f64>,
+}
+
+impl Extents {
+    fn of(panel: &Panel) -> Self {
+        let points = || panel.series.iter().flat_map(|series| &series.points);
+        let mut x: Vec<f64> = points().flat_map(|point| <[f64; 2]>::from(point.x.extent())).collect();
+        let mut y: Vec<f64> = points().flat_map(|point| <[f64; 2]>::from(point.y.extent())).collect();
+        for reference in &panel.references {
+            match reference.at {
+                At::X(value) => include(&mut x, &panel.x, value),
+                At::Y(value) => include(&mut y, &panel.y, value),
+            }
+        }
+        Self { x, y }
+    }
+}
+
+/// Adds the value of a reference line, unless the data would then fill less than a third of the axis.
+fn include(values: &mut Vec<f64>, axis: &Axis, value: f64) {
+    let high = values.iter().copied().fold(0.0, f64::max);
+    let reach = if axis.scale == Scale::Log { 10.0 } else { 3.0 };
+    if value <= high * reach {
+        values.push(value);
+    }
+}

@@ -1,0 +1,164 @@
+//! What a figure shows, without how it is drawn.
+
+use trimtab_table::{Column, Table};
+
+use crate::axis::{Axis, Scale};
+use crate::estimate::Estimate;
+
+/// A figure: panels side by side or one above the other, with one legend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// File name without extension.
+    pub name: String,
+    /// Shown on slides and in the document's metadata, not on paper: there the caption says it.
+    pub title: String,
+    /// At least one.
+    pub panels: Vec<Panel>,
+    /// What its intervals are, when they are not over seeds.
+    pub spread: Option<&'static str>,
+}
+
+/// Two axes and what is between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// What tells it from the other panels.
+    pub heading: Option<String>,
+    /// Across.
+    pub x: Axis,
+    /// Up.
+    pub y: Axis,
+    /// In the order of the legend.
+    pub series: Vec<Series>,
+    /// Lines that the data are held against.
+    pub references: Vec<Reference>,
+}
+
+/// The points of one scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The scheduler's label: the key to its colour, marker and dashes.
+    pub label: String,
+    /// How the points are drawn.
+    pub marks: Marks,
+    /// In drawing order.
+    pub points: Vec<Point>,
+}
+
+/// How points are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    /// A marker each, joined by a line, intervals of y as a band.
+    Line,
+    /// A line without markers.
+    Curve,
+    /// A marker each, intervals of both as bars; joined thinly when there are several.
+    Dots,
+    /// A bar from zero to x at place y, the interval of x as a whisker.
+    Bars,
+    /// A thin grey line without markers and without a place in the legend.
+    Guide,
+}
+
+/// One point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// Across.
+    pub x: Estimate,
+    /// Up.
+    pub y: Estimate,
+    /// Written beside the point.
+    pub note: Option<String>,
+}
+
+/// A straight line across a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// Where, and which way it runs.
+    pub at: At,
+    /// What it is.
+    pub label: String,
+}
+
+/// A place on one of the axes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum At {
+    /// A vertical line.
+    X(f64),
+    /// A horizontal line.
+    Y(f64),
+}
+
+impl Point {
+    /// A point without a note.
+    pub fn new(x: Estimate, y: Estimate) -> Self {
+        Self { x, y, note: None }
+    }
+}
+
+impl Figure {
+    /// The labels of all series that have a place in the legend, each once, in order of appearance.
+    pub fn labels(&self) -> Vec<&str> {
+        let mut labels: Vec<&str> = Vec::new();
+        for series in self.panels.iter().flat_map(|panel| &panel.series).filter(|series| series.marks != Marks::Guide) {
+            if !labels.contains(&series.label.as_str()) {
+                labels.push(&series.label);
+            }
+        }
+        labels
+    }
+
+    /// What the spread in the figure is, for captions.
+    pub fn spread(&self) -> String {
+        if let Some(stated) = self.spread {
+            return stated.to_owned();
+        }
+        let points = || self.panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
+        let seeds = || points().map(|point| point.x.n.max(point.y.n));
+        match (seeds().min(), seeds().max()) {
+            _ if !points().any(|point| point.x.interval.or(point.y.interval).is_some()) => {
+                "one run per point".to_owned()
+            }
+            (Some(least), Some(most)) if least == most => format!("mean and 95 % t interval over {most} seeds"),
+            (Some(least), Some(most)) => format!("mean and 95 % t interval over {least} to {most} seeds"),
+            _ => "no data".to_owned(),
+        }
+    }
+
+    /// Exactly the points drawn: one row per point, in drawing order.
+    pub fn table(&self) -> Table {
+        type Row<'a> = (&'a Panel, &'a Series, &'a Point);
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        for panel in &self.panels {
+            rows.extend(
+                panel.series.iter().flat_map(|series| series.points.iter().map(move |point| (panel, series, point))),
+            );
+        }
+        let mut table = Table::new();
+        let mut add =
+            |name: &str, column| table.push(name, column).expect("equal lengths, distinct names, finite values");
+        let text = |value: &dyn Fn(&Row<'_>) -> Option<String>| Column::Text(rows.iter().map(value).collect());
+        let real = |value: &dyn Fn(&Point) -> Option<f64>| Column::Real(rows.iter().map(|row| value(row.2)).collect());
+        add("panel", text(&|row| row.0.heading.clone()));
+        add("series", text(&|row| Some(row.1.label.clone())));
+        add("x_quantity", text(&|row| Some(row.0.x.label.clone()).filter(|label| !label.is_empty())));
+        add("x", real(&|point| Some(point.x.mean)));
+        add("x_lo", real(&|point| point.x.interval.map(|interval| interval.0)));
+        add("x_hi", real(&|point| point.x.interval.map(|interval| interval.1)));
+        add("y_quantity", text(&|row| Some(row.0.y.label.clone()).filter(|label| !label.is_empty())));
+        add("y", real(&|point| Some(point.y.mean)));
+        add("y_name", text(&|row| place_name(&row.0.y.scale, row.2.y.mean)));
+        add("y_lo", real(&|point| point.y.interval.map(|interval| interval.0)));
+        add("y_hi", real(&|point| point.y.interval.map(|interval| interval.1)));
+        add("n", Column::count(rows.iter().map(|row| row.2.x.n.max(row.2.y.n) as u64)));
+        add("note", text(&|row| row.2.note.clone()));
+        table
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "places are small whole numbers")]
+fn place_name(scale: &Scale, place: f64) -> Option<String> {
+    match scale {
+        Scale::Names(names) => names.get(place as usize).cloned(),
+        _ => None,
+    }
+}

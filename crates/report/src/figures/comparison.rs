@@ -1,0 +1,36 @@
+//! The main metrics by scheduler, for experiments with a single arrival rate.
+
+use super::{At, Axis, Figure, FigureDef, RATE, Results, Scale, Slice, Unavailable, bars, drawn, ttft_objective};
+use crate::axis::short;
+use crate::figure::Panel;
+
+pub(super) const DEF: FigureDef = FigureDef {
+    name: "comparison",
+    summary: "attainment, P90 time to first token and hit ratio by scheduler, for a single arrival rate",
+    build,
+};
+
+fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
+    if results.variety(RATE) > 1 {
+        return Err(Unavailable::NoData(format!("{} is for a single arrival rate", DEF.name)));
+    }
+    let figures = results.slices(&[RATE]).into_iter().map(|slice| {
+        let percent = |label: &str| Axis::new(label, Scale::Percent);
+        let panels = [
+            panel(&slice, "SLO attainment", percent("requests (%)"), "slo_attainment", 100.0),
+            panel(&slice, "P90 TTFT", Axis::new("seconds", Scale::FromZero), "ttft_p90_s", 1.0)
+                .map(|panel| Panel { references: ttft_objective(&slice, At::X), ..panel }),
+            panel(&slice, "Hit ratio", percent("prompt tokens (%)"), "hit_ratio_tokens", 100.0),
+        ];
+        Figure { name: slice.name(DEF.name), title: slice.title("Schedulers compared"), panels: panels.into_iter().flatten().collect(), spread: None }
+    });
+    drawn(figures.collect(), DEF.name, "measured requests")
+}
+
+fn panel(slice: &Slice<'_>, heading: &str, axis: Axis, metric: &str, factor: f64) -> Option<Panel> {
+    let most = if axis.scale == Scale::Percent { 100.0 } else { f64::INFINITY };
+    bars(&slice.labels(), Some(heading), axis, |label| {
+        let estimate = slice.estimate(label, metric)?.map(|value| value * factor).within(0.0, most);
+        Some((estimate, short(estimate.mean)))
+    })
+}

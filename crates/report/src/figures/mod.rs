@@ -1,0 +1,116 @@
+//! The figures, one file each. Adding one: a file with a `DEF`, and a line in the list below.
+
+use crate::axis::{Axis, Scale};
+use crate::estimate::Estimate;
+use crate::figure::{At, Figure, Marks, Panel, Point, Reference, Series};
+use crate::results::{Results, ResultsError, Slice};
+
+/// Declares the modules and lists their definitions in this order.
+macro_rules! figures {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// All kinds of figures.
+        pub static FIGURES: &[FigureDef] = &[$($module::DEF),*];
+    };
+}
+
+figures! {
+    attainment_vs_rate,
+    ttft_vs_rate,
+    hit_ratio_vs_rate,
+    ttft_cdf,
+    capacity_bars,
+    hit_cv_plane,
+    comparison,
+}
+
+/// A kind of figure.
+#[derive(Debug)]
+pub struct FigureDef {
+    /// What it is called on the command line and in file names.
+    pub name: &'static str,
+    /// One line on what it shows.
+    pub summary: &'static str,
+    /// Makes the figures of this kind that the results allow: one for each combination of other settings.
+    pub build: fn(&Results) -> Result<Vec<Figure>, Unavailable>,
+}
+
+/// Why the results do not have what a figure needs.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// They never will.
+    #[error("{0}")]
+    NoData(String),
+    /// A file is broken.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+}
+
+/// The arrival rate: the axis of most figures.
+const RATE: &str = "rate_rps";
+
+fn rate_axis() -> Axis {
+    Axis::new("Rate (requests/s)", Scale::Linear)
+}
+
+/// Slices with arrival rates along an axis, if several were run.
+fn by_rate<'a>(results: &'a Results, figure: &str) -> Result<Vec<Slice<'a>>, Unavailable> {
+    if results.variety(RATE) < 2 {
+        return Err(Unavailable::NoData(format!("{figure} needs at least two arrival rates")));
+    }
+    Ok(results.slices(&[RATE]))
+}
+
+/// A line for each scheduler: a metric against the rate, in other units if need be, its interval cut to what can be.
+fn lines(slice: &Slice<'_>, metric: &str, factor: f64, most: f64) -> Vec<Series> {
+    let convert = |point: Point| Point { y: point.y.map(|y| y * factor).within(0.0, most), ..point };
+    let curve = |label: &str| slice.curve(label, RATE, metric).into_iter().map(convert).collect();
+    series(slice, Marks::Line, curve)
+}
+
+/// A series for each scheduler that has points.
+fn series(slice: &Slice<'_>, marks: Marks, points: impl Fn(&str) -> Vec<Point>) -> Vec<Series> {
+    let all = slice.labels().into_iter().map(|label| Series { points: points(&label), label, marks });
+    all.filter(|series| !series.points.is_empty()).collect()
+}
+
+/// The objective for the time to first token as a line.
+fn ttft_objective(slice: &Slice<'_>, at: fn(f64) -> At) -> Vec<Reference> {
+    let seconds = slice.objectives().ttft_s;
+    seconds.map(|seconds| Reference { at: at(seconds), label: format!("SLO {seconds} s") }).into_iter().collect()
+}
+
+/// Figures with at least one point.
+fn drawn(figures: Vec<Figure>, figure: &str, needs: &str) -> Result<Vec<Figure>, Unavailable> {
+    let drawn: Vec<Figure> = figures
+        .into_iter()
+        .filter(|figure| figure.panels.iter().any(|panel| panel.series.iter().any(|series| !series.points.is_empty())))
+        .collect();
+    if drawn.is_empty() { Err(Unavailable::NoData(format!("{figure} needs {needs}"))) } else { Ok(drawn) }
+}
+
+/// A bar for each scheduler, the first one on top. Absent where no scheduler has a value.
+fn bars(
+    labels: &[String],
+    heading: Option<&str>,
+    axis: Axis,
+    value: impl Fn(&str) -> Option<(Estimate, String)>,
+) -> Option<Panel> {
+    let places = || labels.iter().rev().enumerate();
+    let bar = |(place, label): (usize, &String)| {
+        let (x, note) = value(label)?;
+        let point = Point { x, y: Estimate::exact(place as f64), note: Some(note) };
+        Some(Series { label: label.clone(), marks: Marks::Bars, points: vec![point] })
+    };
+    let mut series: Vec<Series> = places().filter_map(bar).collect();
+    series.reverse();
+    let names = Axis::new("", Scale::Names(places().map(|(_, label)| label.clone()).collect()));
+    (!series.is_empty()).then(|| Panel {
+        heading: heading.map(str::to_owned),
+        x: axis,
+        y: names,
+        series,
+        references: Vec::new(),
+    })
+}

@@ -1,0 +1,148 @@
+//! Which series is which: rows above the panels, or names at the ends of the lines.
+
+use std::collections::BTreeMap;
+
+use crate::axis::Ruler;
+use crate::canvas::{Align, Page, Plane, pixels};
+use crate::draw::dash_attribute;
+use crate::figure::{Figure, Marks, Panel};
+use crate::look::Look;
+use crate::text;
+use crate::theme::Theme;
+
+/// Length of a line's sample and the gap after an entry, in units of the font size.
+const SAMPLE: f64 = 2.4;
+const GAP: f64 = 1.2;
+
+/// How a figure names its series.
+pub(crate) enum Legend {
+    /// Not at all: one series, or bars with names.
+    None,
+    /// At the right ends of the lines.
+    Ends,
+    /// In rows above the panels.
+    Rows(Vec<Vec<Entry>>),
+}
+
+/// One name in a row.
+pub(crate) struct Entry {
+    label: String,
+    /// Left edge, in units of the font size.
+    left: f64,
+    /// Whether its series has markers.
+    marked: bool,
+}
+
+impl Legend {
+    /// Entries in rows as wide as the page.
+    pub(crate) fn rows(figure: &Figure, theme: &Theme) -> Self {
+        let room = theme.width / theme.font - 1.2;
+        let mut rows: Vec<Vec<Entry>> = vec![Vec::new()];
+        let all = || figure.panels.iter().flat_map(|panel| &panel.series);
+        let mut left = 0.6;
+        for label in figure.labels() {
+            let width = SAMPLE + 0.5 + text::width(label);
+            let last = rows.last_mut().expect("at least one row");
+            if !last.is_empty() && left + width > room + 0.6 {
+                left = 0.6;
+                rows.push(Vec::new());
+            }
+            let marked = all().any(|series| series.label == label && series.marks != Marks::Curve);
+            rows.last_mut().expect("at least one row").push(Entry { label: label.to_owned(), left, marked });
+            left += width + GAP;
+        }
+        Self::Rows(rows)
+    }
+
+    /// In points.
+    pub(crate) fn height(&self, theme: &Theme) -> f64 {
+        match self {
+            Self::None | Self::Ends => 0.0,
+            Self::Rows(rows) => (1.45 * rows.len() as f64 + 0.4) * theme.font,
+        }
+    }
+
+    /// Draws the rows below `top` (points).
+    pub(crate) fn draw(&self, page: &mut Page, looks: &BTreeMap<String, Look>, theme: &Theme, top: f64) {
+        let Self::Rows(rows) = self else { return };
+        let Theme { font, line, marker, ink, background, .. } = theme;
+        for (number, row) in rows.iter().enumerate() {
+            let middle = pixels(top + (1.45 * number as f64 + 0.95) * font);
+            for Entry { label, left, marked } in row {
+                let Some(look) = looks.get(label) else { continue };
+                let (from, to) = (pixels(left * font), pixels((left + SAMPLE) * font));
+                let key = || vec![("class", "key".to_owned()), ("data-series", label.clone())];
+                let mut sample = key();
+                sample.extend(dash_attribute(look, *line));
+                page.layer(&sample, None, |layer| layer.line(&[(from, middle), (to, middle)], &look.colour, *line));
+                page.layer(&key(), None, |layer| {
+                    if *marked {
+                        layer.marker(look.marker, (i32::midpoint(from, to), middle), *marker, &look.colour, background);
+                    }
+                    layer.text(label, (to + pixels(0.4 * font), middle), *font, ink, Align::Start);
+                });
+            }
+        }
+    }
+}
+
+/// Writes each series' name beside its last point, moved up or down where names would touch.
+pub(crate) fn ends(
+    page: &mut Page,
+    panel: &Panel,
+    plane: &Plane,
+    y: &Ruler,
+    looks: &BTreeMap<String, Look>,
+    theme: &Theme,
+) {
+    let Theme { font, line, ink, .. } = theme;
+    let mut names: Vec<(i32, &str)> = panel
+        .series
+        .iter()
+        .filter_map(|series| series.points.last().map(|last| (series, last)))
+        .map(|(series, last)| (plane.pixel(0.0, y.clamp(last.y.mean)).1, series.label.as_str()))
+        .collect();
+    names.sort_by_key(|&(height, _)| height);
+    let wanted: Vec<i32> = names.iter().map(|&(height, _)| height).collect();
+    let heights = spread_out(&wanted, pixels(1.2 * font), plane.frame.top, plane.frame.bottom);
+    for ((height, label), placed) in names.into_iter().zip(heights) {
+        let Some(look) = looks.get(label) else { continue };
+        let key = [("class", "key".to_owned()), ("data-series", label.to_owned())];
+        page.layer(&key, None, |layer| {
+            let (from, to) = (plane.frame.right + pixels(0.15 * font), plane.frame.right + pixels(0.8 * font));
+            layer.line(&[(from, height), (to, placed)], &look.colour, 0.6 * line);
+            layer.text(label, (to + pixels(0.2 * font), placed), *font, ink, Align::Start);
+        });
+    }
+}
+
+/// Sorted heights moved as little as needed to be a step apart and inside the frame.
+fn spread_out(wanted: &[i32], step: i32, top: i32, bottom: i32) -> Vec<i32> {
+    let mut placed: Vec<i32> = Vec::with_capacity(wanted.len());
+    for &height in wanted {
+        placed.push(placed.last().map_or(height.max(top), |&above| height.max(above + step)));
+    }
+    let mut limit = bottom;
+    for height in placed.iter_mut().rev() {
+        *height = (*height).min(limit);
+        limit = *height - step;
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_distance() {
+        for (wanted, expected) in [
+            (&[10, 50, 90][..], vec![10, 50, 90]),
+            (&[50, 50, 52], vec![50, 60, 70]),
+            (&[95, 99, 100], vec![80, 90, 100]),
+            (&[-5, 200], vec![0, 100]),
+        ] {
+            assert_eq!(spread_out(wanted, 10, 0, 100), expected);
+        }
+    }
+}
