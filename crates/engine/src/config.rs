@@ -87,6 +87,16 @@ pub enum Order {
     Fcfs,
     /// The longest cached prefix (in tokens, at the time of the step) first, then first come; preempted requests first.
     LongestPrefix,
+    /// Preble's queues by cached share, none of which starves; preempted requests first. Waiting requests fall into
+    /// groups by the cached share of their prompt: group g of n from g/n (not included) to (g+1)/n. A step visits one
+    /// group, the next lower one that is not empty after that of the last admission, round robin, and admits at most
+    /// `(g + 1) * per_visit` of it, first come, first served.
+    Preble {
+        /// How many groups; 10 in Preble.
+        groups: u32,
+        /// How many requests of the lowest group a visit admits; 10 in Preble.
+        per_visit: u32,
+    },
 }
 
 /// How time advances. Both give the same results to the bit.

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use trimtab_core::{FixedWorkload, InstanceId, Request, RequestId, SimTime};
 use trimtab_engine::cost::Linear;
 use trimtab_engine::{
-    ClusterConfig, DecisionLog, Link, PrefixSignal, RouterConfig, RunResult, SignalsConfig, SignalsOff, Stepping,
-    TransferConfig, run,
+    ClusterConfig, DecisionLog, Link, Order, PrefixSignal, RouterConfig, RunResult, SignalsConfig, SignalsOff,
+    Stepping, TransferConfig, run,
 };
 use trimtab_sched::{
     Actions, Arrival, ClusterView, Decision, Hook, Registry, Scheduler, SchedulerDef, Signals, no_params,
@@ -150,9 +150,13 @@ proptest! {
         signals in signals(),
         router in router(),
         transfer in transfer(),
+        order in prop::option::of((1u32..6, 1u32..4)),
         log: bool,
     ) {
-        let case = Case::new(seed);
+        let mut case = Case::new(seed);
+        if let Some((groups, per_visit)) = order {
+            case.config.instances[0].order = Order::Preble { groups, per_visit };
+        }
         let transfer =
             transfer.map(|(link, overlapped)| TransferConfig { links: vec![link; case.config.instances.len()], overlapped });
         let decisions = if log { DecisionLog::Regret } else { DecisionLog::Off };

@@ -197,6 +197,8 @@ impl Cluster {
             order: match self.order {
                 Order::Fcfs => trimtab_engine::Order::Fcfs,
                 Order::LongestPrefix => trimtab_engine::Order::LongestPrefix,
+                // The released code's figures.
+                Order::Preble => trimtab_engine::Order::Preble { groups: 10, per_visit: 10 },
             },
             watermark_blocks,
             cache: CacheConfig {

@@ -106,6 +106,8 @@ pub enum Order {
     Fcfs,
     /// The longest cached prefix first.
     LongestPrefix,
+    /// Preble's ten groups by cached share, visited in turn: 100, 90, ..., 10 requests of each.
+    Preble,
 }
 
 /// The prefix cache.

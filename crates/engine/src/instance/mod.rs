@@ -58,6 +58,8 @@ pub(crate) struct Instance {
     waiting: VecDeque<u32>,
     /// How many at the front of `waiting` were preempted; they go first in any order.
     preempted: usize,
+    /// Under Preble's order, groups visited since the highest.
+    visited: u32,
     /// The one request that is admitted and not prefilled yet, after the first step that it shared.
     partial: Option<u32>,
     decodes: Decodes,
@@ -87,6 +89,7 @@ impl Instance {
             cache,
             waiting: VecDeque::new(),
             preempted: 0,
+            visited: 0,
             partial: None,
             decodes: Decodes::default(),
             chunks: Vec::new(),

@@ -17,6 +17,22 @@ enum Batch {
     Nothing,
 }
 
+/// What one step may admit under Preble's order.
+struct Visit {
+    /// The first of the group.
+    members: Vec<u32>,
+    /// How many of them are in the batch.
+    admitted: usize,
+    /// Whose turn it is after that.
+    after: u32,
+}
+
+impl Visit {
+    fn named(&self, slot: u32) -> bool {
+        self.members.get(self.admitted) == Some(&slot)
+    }
+}
+
 impl Instance {
     /// Starts a step if there is anything to do, and returns when it ends.
     pub(crate) fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Option<SimTime> {
@@ -173,8 +189,9 @@ impl Instance {
 
     /// Admits waiting requests while the budget, the sequence limit and the blocks allow.
     fn admit(&mut self, now: SimTime, mut budget: u32, world: &mut World<'_>) {
+        let mut visit = None;
         while budget > 0 && self.running() + self.admitted_chunks() < self.config.max_seqs as usize {
-            let Some(at) = self.next_waiting(world) else { break };
+            let Some(at) = self.next_waiting(&mut visit, world) else { break };
             let slot = self.waiting[at];
             let seq = &world.seqs[slot];
             let block = self.config.block_tokens;
@@ -188,6 +205,10 @@ impl Instance {
             self.cache.pin(&chain, 0, hit.blocks, 0);
             self.waiting.remove(at);
             self.preempted -= usize::from(at < self.preempted);
+            if let Some(Visit { admitted, after, .. }) = visit.as_mut().filter(|visit| visit.named(slot)) {
+                *admitted += 1;
+                self.visited = *after;
+            }
             self.note_admission(slot, tokens, hit.blocks, now, world);
             let seq = &world.seqs[slot];
             let chunk = (seq.target - seq.done).min(budget);
@@ -213,12 +234,42 @@ impl Instance {
     }
 
     /// The position in the queue of the request to admit next.
-    fn next_waiting(&self, world: &World<'_>) -> Option<usize> {
-        if self.preempted > 0 || self.config.order == Order::Fcfs {
-            return (!self.waiting.is_empty()).then_some(0);
+    fn next_waiting(&self, visit: &mut Option<Visit>, world: &World<'_>) -> Option<usize> {
+        if self.waiting.is_empty() {
+            return None;
         }
-        let hit = |at: &usize| self.hit_tokens(&world.seqs[self.waiting[*at]], world.forest);
-        (0..self.waiting.len()).min_by_key(|at| std::cmp::Reverse(hit(at)))
+        if self.preempted > 0 {
+            return Some(0);
+        }
+        match self.config.order {
+            Order::Fcfs => Some(0),
+            Order::LongestPrefix => {
+                let hit = |at: &usize| self.hit_tokens(&world.seqs[self.waiting[*at]], world.forest);
+                (0..self.waiting.len()).min_by_key(|at| std::cmp::Reverse(hit(at)))
+            }
+            Order::Preble { groups, per_visit } => {
+                let visit = visit.get_or_insert_with(|| self.visit(groups, per_visit, world));
+                let next = *visit.members.get(visit.admitted)?;
+                self.waiting.iter().position(|&slot| slot == next)
+            }
+        }
+    }
+
+    /// The visit of Preble's order that comes next.
+    fn visit(&self, groups: u32, per_visit: u32, world: &World<'_>) -> Visit {
+        let group_of = |slot: u32| {
+            let seq = &world.seqs[slot];
+            let hit = u64::from(self.hit_tokens(seq, world.forest)) * u64::from(groups);
+            u32::try_from(hit.div_ceil(u64::from(seq.target))).expect("no more than groups").saturating_sub(1)
+        };
+        let grouped: Vec<(u32, u32)> = self.waiting.iter().map(|&slot| (group_of(slot), slot)).collect();
+        // Groups count from the highest here.
+        let turn = |group: u32| groups - 1 - group;
+        let wait = |group: u32| (turn(group) + groups - self.visited) % groups;
+        let group = grouped.iter().map(|&(group, _)| group).min_by_key(|&group| wait(group)).expect("somebody waits");
+        let quota = usize::try_from(u64::from(group + 1) * u64::from(per_visit)).unwrap_or(usize::MAX);
+        let members = grouped.iter().filter(|&&(g, _)| g == group).map(|&(_, slot)| slot).take(quota).collect();
+        Visit { members, admitted: 0, after: (turn(group) + 1) % groups }
     }
 
     fn start_prefill(&mut self, now: SimTime, decodes: bool, world: &mut World<'_>) -> SimTime {
@@ -250,7 +301,7 @@ impl Instance {
         let first = self.decodes.demand(1, block);
         let steps = if world.stepping == Stepping::Every || stalled || preempted {
             1
-        } else if self.config.order == Order::LongestPrefix && !self.waiting.is_empty() {
+        } else if self.config.order != Order::Fcfs && !self.waiting.is_empty() {
             // An eviction may change whose turn it is. Under PrefillFirst the queue was looked at before the first step
             // took its blocks, perhaps from the cache.
             let looked_before = self.config.mixing == Mixing::PrefillFirst && first > 0;
