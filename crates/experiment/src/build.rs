@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use trimtab_core::{PS_PER_US, SimTime, nearest_name};
 use trimtab_engine::cost::{Analytic, Fixed, Linear, Polynomial, StepCost};
-use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, PrefixSignal, SignalsConfig, SignalsOff, Stepping};
+use trimtab_engine::{
+    CacheConfig, ClusterConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff, Stepping,
+    TransferConfig,
+};
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::catalog::{self, CatalogError};
-use crate::scenario::{Cluster, Cost, Generated, Mixing, Order, Prefix, Scenario, Signals, Visible};
+use crate::scenario::{Cluster, Cost, Generated, Mixing, Order, Prefix, Router, Scenario, Signals, Transfer, Visible};
 
 /// Why a scenario cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,8 @@ impl Scenario {
             slo_ttft: slo("slo.ttft_s", self.slo.ttft_s)?,
             series,
             signals: self.signals.config()?,
+            router: self.router.config()?,
+            transfer: self.transfer.map(|transfer| transfer.config(&self.cluster)).transpose()?,
             ..ClusterConfig::new(vec![instance; self.cluster.instances as usize])
         })
     }
@@ -92,11 +97,42 @@ impl Scenario {
     }
 }
 
+fn span(field: &'static str, value: f64, unit: &str, per_second: f64) -> Result<SimTime, ScenarioError> {
+    SimTime::from_secs_f64(value / per_second)
+        .ok_or_else(|| invalid(field, format!("`{value}` {unit} is not a span of time")))
+}
+
+impl Router {
+    fn config(&self) -> Result<RouterConfig, ScenarioError> {
+        Ok(RouterConfig {
+            decision: span("router.decision_us", self.decision_us, "us", 1e6)?,
+            serial: self.serial,
+            network: span("router.network_us", self.network_us, "us", 1e6)?,
+        })
+    }
+}
+
+impl Transfer {
+    fn config(&self, cluster: &Cluster) -> Result<TransferConfig, ScenarioError> {
+        let bytes = match self.kv_bytes_per_token {
+            Some(bytes) => bytes,
+            // All ranks of an instance share the tokens' KV.
+            None => catalog::resolve(&cluster.model, &cluster.hardware, cluster.tp, catalog::Overrides::default())?
+                .model()
+                .kv_bytes_per_token(),
+        };
+        let (field, bandwidth) = ("transfer.bandwidth_gb_s", self.bandwidth_gb_s);
+        let time = SimTime::from_secs_f64(bytes / (bandwidth * 1e9)).filter(|_| bandwidth > 0.0 && bytes > 0.0);
+        let per_token = time.ok_or_else(|| invalid(field, format!("`{bandwidth}` GB/s does not carry a token")))?;
+        let link =
+            Link { ps_per_token: per_token.0, latency: span("transfer.latency_us", self.latency_us, "us", 1e6)? };
+        Ok(TransferConfig { links: vec![link; cluster.instances as usize], overlapped: self.overlapped })
+    }
+}
+
 impl Signals {
     fn config(&self) -> Result<SignalsConfig, ScenarioError> {
-        let time = |field, ms: f64| {
-            SimTime::from_secs_f64(ms / 1e3).ok_or_else(|| invalid(field, format!("`{ms}` ms is not a span of time")))
-        };
+        let time = |field, ms: f64| span(field, ms, "ms", 1e3);
         let (events, shadow) = (self.prefix == Prefix::Events, self.prefix == Prefix::Shadow);
         // A setting without effect would mislead.
         for (field, set, of) in [
@@ -269,5 +305,23 @@ mod tests {
         let config = events.config().expect("the signals are right");
         assert_eq!(config.prefix, PrefixSignal::Events { delay: SimTime(1500 * PS_PER_US) });
         assert_eq!(config.refresh, SimTime(100_000 * PS_PER_US));
+    }
+
+    #[test]
+    fn links_carry_the_kv_of_the_model() {
+        // Mooncake's figures: 320 KB a token over 87 GB/s.
+        let transfer =
+            Transfer { bandwidth_gb_s: 87.0, latency_us: 5.0, overlapped: false, kv_bytes_per_token: Some(320e3) };
+        let mut scenario = Scenario { transfer: Some(transfer), ..Scenario::default() };
+        let link = |scenario: &Scenario| {
+            scenario.cluster_config(Stepping::Macro, false).map(|c| c.transfer.expect("links").links[0])
+        };
+        let expected = Link { ps_per_token: 3_678_161, latency: SimTime(5 * PS_PER_US) };
+        assert_eq!(link(&scenario).expect("a link"), expected);
+        // Qwen2.5 7B: 28 layers of 4 KV heads of 128, keys and values of 2 bytes.
+        scenario.transfer = Some(Transfer { kv_bytes_per_token: None, bandwidth_gb_s: 57.344, ..transfer });
+        assert_eq!(link(&scenario).expect("a link").ps_per_token, PS_PER_US);
+        scenario.transfer = Some(Transfer { bandwidth_gb_s: 0.0, ..transfer });
+        assert!(link(&scenario).is_err());
     }
 }

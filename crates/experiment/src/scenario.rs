@@ -20,6 +20,10 @@ pub struct Scenario {
     pub scheduler: Scheduler,
     /// What the router can see.
     pub signals: Signals,
+    /// What routing costs.
+    pub router: Router,
+    /// The links over which cached prefixes can be copied, if there are any.
+    pub transfer: Option<Transfer>,
     /// What counts as good.
     pub slo: Slo,
     /// The first requests, left out of the statistics.
@@ -268,6 +272,35 @@ impl Default for Signals {
             oracle: true,
         }
     }
+}
+
+/// What routing costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Router {
+    /// How long the router works on an arriving request.
+    pub decision_us: f64,
+    /// Whether it works on one request at a time.
+    pub serial: bool,
+    /// How long a request is on its way to an instance.
+    pub network_us: f64,
+}
+
+/// Equal links of all instances, one for sending and one for receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Transfer {
+    /// Gigabytes (10^9) a second.
+    pub bandwidth_gb_s: f64,
+    /// Time until the first byte arrives.
+    #[serde(default)]
+    pub latency_us: f64,
+    /// Whether prefill and transfer overlap, layer by layer.
+    #[serde(default)]
+    pub overlapped: bool,
+    /// Bytes of KV of a token, all cards of an instance together; the model's own when absent.
+    #[serde(default)]
+    pub kv_bytes_per_token: Option<f64>,
 }
 
 /// How the router learns what is cached where.
