@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
-use trimtab_core::{FixedWorkload, PrefixForest, Request, RequestId, SimTime, Workload};
+use trimtab_core::{PrefixForest, Request, RequestId, SimTime, Workload};
 use trimtab_engine::{Outcome, Row, RunResult, Stepping};
 use trimtab_experiment::metrics::{self, Metrics, Quantiles};
 use trimtab_experiment::scenario::{Cost, Generated, Mixing, Order, Scenario, Visible};
@@ -200,15 +200,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     scenario.scheduler_def(&registry)?;
     scenario.cluster_config(args.stepping, false)?;
     let scenario = scenario.resolved()?;
-    let trace = simulate::load(&scenario)?;
-    for note in &trace.notes {
-        printer.note(&note.to_string());
-    }
-    if let Some(note) = trace.block_note(scenario.cluster.block_tokens) {
-        printer.note(&format!("warning: {note}"));
-    }
-    let total = trace.requests.len() as u64;
-    let mut workload = Watched { inner: trace.into_workload(), bar: printer.progress(total, "requests") };
+    let mut workload = workload(&scenario, printer)?;
     let start = now();
     let result = simulate::simulate(&scenario, &registry, &mut workload, args.stepping)?;
     workload.bar.finish_and_clear();
@@ -227,6 +219,22 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The requests, generated or read, watched by a progress line.
+fn workload(scenario: &Scenario, printer: Printer) -> Result<Watched, Failure> {
+    if let Some(inner) = simulate::generated(scenario)? {
+        return Ok(Watched { inner, bar: printer.progress(scenario.workload.limit.unwrap_or(0), "requests") });
+    }
+    let trace = simulate::load(scenario)?;
+    for note in &trace.notes {
+        printer.note(&note.to_string());
+    }
+    if let Some(note) = trace.block_note(scenario.cluster.block_tokens) {
+        printer.note(&format!("warning: {note}"));
+    }
+    let bar = printer.progress(trace.requests.len() as u64, "requests");
+    Ok(Watched { inner: Box::new(trace.into_workload()), bar })
+}
+
 #[expect(clippy::disallowed_methods, reason = "the simulator's own speed, for stderr only")]
 fn now() -> Instant {
     Instant::now()
@@ -242,7 +250,7 @@ fn peak_memory() -> String {
 
 /// A workload that moves a progress line.
 struct Watched {
-    inner: FixedWorkload,
+    inner: Box<dyn Workload + Send>,
     bar: indicatif::ProgressBar,
 }
 
