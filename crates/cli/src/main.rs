@@ -29,6 +29,8 @@ enum Verb {
     Run(Box<verbs::run::Args>),
     /// Every cell of a spec: a table, stored results
     Sweep(verbs::sweep::Args),
+    /// Figures from stored results
+    Plot(verbs::plot::Args),
     /// Look at traces
     Trace(verbs::trace::Args),
     /// What there is to choose from
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
     let outcome = match cli.verb {
         Verb::Run(args) => verbs::run::run(&args, printer),
         Verb::Sweep(args) => verbs::sweep::run(&args, printer),
+        Verb::Plot(args) => verbs::plot::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),

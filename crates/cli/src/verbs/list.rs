@@ -11,7 +11,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// schedulers, workloads, models, hardware or formats
+    /// schedulers, workloads, models, hardware, formats or figures
     kind: String,
     /// One JSON array of objects with `name` and `summary`
     #[arg(long)]
@@ -29,7 +29,7 @@ struct Entry {
 type Lister = fn() -> Vec<Entry>;
 
 /// What can be listed.
-const KINDS: [(&str, Lister); 5] = [
+const KINDS: [(&str, Lister); 6] = [
     ("schedulers", || {
         let entry = |d: &trimtab_sched::SchedulerDef| Entry { name: d.name.into(), summary: d.summary.into() };
         Registry::default().all().iter().map(entry).collect()
@@ -37,6 +37,10 @@ const KINDS: [(&str, Lister); 5] = [
     ("workloads", || {
         let entry = |d: &&trimtab_workload::WorkloadDef| Entry { name: d.name.into(), summary: d.summary.into() };
         trimtab_workload::generators().iter().map(entry).collect()
+    }),
+    ("figures", || {
+        let entry = |d: &trimtab_report::FigureDef| Entry { name: d.name.into(), summary: d.summary.into() };
+        trimtab_report::figures().iter().map(entry).collect()
     }),
     ("models", || catalog::models().into_iter().map(|m| Entry { name: m.name, summary: m.summary }).collect()),
     ("hardware", || catalog::all_hardware().into_iter().map(|h| Entry { name: h.name, summary: h.summary }).collect()),

@@ -7,6 +7,7 @@ use crate::exit::Failure;
 pub(crate) mod calibrate;
 pub(crate) mod explain;
 pub(crate) mod list;
+pub(crate) mod plot;
 pub(crate) mod run;
 pub(crate) mod sweep;
 pub(crate) mod trace;

@@ -78,6 +78,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     }
     printer.result(&table(&plan, &outcome))?;
     printer.note(&format!("results in {}", outcome.dir.display()));
+    super::plot::after_sweep(&outcome.dir, printer);
     match outcome.failures.len() {
         0 => Ok(()),
         n => Err(Failure { exit: Exit::Incomplete, message: format!("{n} cells failed") }),

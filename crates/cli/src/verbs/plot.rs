@@ -1,0 +1,56 @@
+//! `trimtab plot`: figures from stored results, never simulating anything.
+
+use std::path::{Path, PathBuf};
+
+use trimtab_report::{PictureFormat, Theme, plot};
+
+use crate::exit::Failure;
+use crate::printer::Printer;
+
+/// Arguments of `trimtab plot`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A results folder
+    results: PathBuf,
+    /// One kind of figure (see `trimtab list figures`); all that the results allow when not given
+    #[arg(long, value_name = "NAME")]
+    figure: Option<String>,
+    /// svg, pdf, png
+    #[arg(short, long, value_delimiter = ',', default_value = "svg")]
+    formats: Vec<PictureFormat>,
+    /// paper, paper-wide, slide, or a TOML file
+    #[arg(long, default_value = "paper")]
+    theme: String,
+    /// Where they go; `plots` in the results folder when not given
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
+    let theme = match std::fs::read_to_string(&args.theme) {
+        Ok(text) => Theme::parse(&text),
+        Err(_) => Theme::named(&args.theme),
+    };
+    let theme = theme.map_err(Failure::usage)?;
+    let out = args.out.clone().unwrap_or_else(|| plots(&args.results));
+    let files = plot(&args.results, args.figure.as_deref(), &args.formats, &theme, &out).map_err(Failure::data)?;
+    let lines: Vec<String> = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    printer.result(&lines.concat())
+}
+
+/// The folder of the figures of a results folder.
+fn plots(results: &Path) -> PathBuf {
+    results.join("plots")
+}
+
+/// Draws everything that the results of a sweep allow, as SVG, and names the files.
+pub(crate) fn after_sweep(results: &Path, printer: Printer) {
+    match plot(results, None, &[PictureFormat::Svg], &Theme::default(), &plots(results)) {
+        Ok(files) => {
+            for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "svg")) {
+                printer.note(&format!("figure: {}", file.display()));
+            }
+        }
+        Err(error) => printer.note(&format!("no figure: {error}")),
+    }
+}
