@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Divide arrival times by this
     #[arg(long, value_name = "X")]
     speedup: Option<f64>,
+    /// Move each arrival later by up to this, seeded: spreads the ticks of a coarse clock
+    #[arg(long, value_name = "SECONDS")]
+    jitter_s: Option<f64>,
     /// Model: catalogue name, TOML file or Hugging Face config.json
     #[arg(long, default_value = "qwen2.5-7b")]
     model: String,
@@ -175,6 +178,7 @@ impl Args {
         workload.max_input_tokens = self.max_input_tokens;
         workload.rate = self.rate;
         workload.speedup = self.speedup;
+        workload.jitter_s = self.jitter_s;
         scenario.scheduler.kind.clone_from(&self.scheduler);
         scenario.scheduler.params = super::pairs("--param", &self.param)?;
         scenario.slo.ttft_s = self.slo_ttft;
