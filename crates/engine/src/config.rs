@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use trimtab_core::SimTime;
 use trimtab_sched::{SchedulerDef, Signals};
 
@@ -31,7 +33,8 @@ pub struct InstanceConfig {
 }
 
 /// The prefix cache of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct CacheConfig {
     /// Off: nothing is ever reused.
     pub enabled: bool,
@@ -50,7 +53,8 @@ impl Default for CacheConfig {
 }
 
 /// When a block can be hit by another request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Visible {
     /// Once the step that computes it has ended.
     #[default]
@@ -60,7 +64,8 @@ pub enum Visible {
 }
 
 /// What happens at the end to generated blocks without identity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Generated {
     /// They are free at once.
     #[default]
@@ -70,7 +75,8 @@ pub enum Generated {
 }
 
 /// Whether decodes share a step with prefill chunks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mixing {
     /// Every step decodes all running sequences and fills the rest of the budget with prefill chunks (vLLM v1).
     #[default]

@@ -1,7 +1,7 @@
 //! The trimtab engine: an exact discrete-event simulation of a cluster of LLM serving instances.
 //!
 //! Start at [`run`]: it takes a cluster, a scheduler and a workload, and returns one row per request and the totals per
-//! instance. `cluster` holds the event loop, `instance` the life of a step, `cache` the KV blocks, `run` the closed form
+//! instance. `cluster` holds the event loop, `instance` the life of a step, `cache` the KV blocks, `macro_step` the closed form
 //! of many decode steps.
 //!
 //! Architecture invariant: no IO, no wall clock, no unseeded randomness; time is whole picoseconds.
@@ -15,11 +15,11 @@ mod decisions;
 mod index;
 mod instance;
 mod links;
+mod macro_step;
 mod meter;
 mod record;
 mod reports;
 mod router;
-mod run;
 mod seq;
 mod trial;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use trimtab_core::{PS_PER_US, SimTime, nearest_name};
 use trimtab_engine::cost::{Analytic, Fixed, Linear, Polynomial, StepCost};
 use trimtab_engine::{
-    CacheConfig, ClusterConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff, Stepping,
+    ClusterConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff, Stepping,
     TransferConfig,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::catalog::{self, CatalogError};
-use crate::scenario::{Cluster, Cost, Generated, Mixing, Order, Prefix, Router, Scenario, Signals, Transfer, Visible};
+use crate::scenario::{Cluster, Cost, Order, Prefix, Router, Scenario, Signals, Transfer};
 
 /// Why a scenario cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -226,10 +226,7 @@ impl Cluster {
             block_tokens: self.block_tokens,
             max_batched_tokens: self.max_batched_tokens,
             max_seqs: self.max_seqs,
-            mixing: match self.mixing {
-                Mixing::DecodeFirst => trimtab_engine::Mixing::DecodeFirst,
-                Mixing::PrefillFirst => trimtab_engine::Mixing::PrefillFirst,
-            },
+            mixing: self.mixing,
             order: match self.order {
                 Order::Fcfs => trimtab_engine::Order::Fcfs,
                 Order::LongestPrefix => trimtab_engine::Order::LongestPrefix,
@@ -237,18 +234,7 @@ impl Cluster {
                 Order::Preble => trimtab_engine::Order::Preble { groups: 10, per_visit: 10 },
             },
             watermark_blocks,
-            cache: CacheConfig {
-                enabled: self.cache.enabled,
-                partial_tail: self.cache.partial_tail,
-                visible: match self.cache.visible {
-                    Visible::Computed => trimtab_engine::Visible::Computed,
-                    Visible::Scheduled => trimtab_engine::Visible::Scheduled,
-                },
-                generated: match self.cache.generated {
-                    Generated::Free => trimtab_engine::Generated::Free,
-                    Generated::Keep => trimtab_engine::Generated::Keep,
-                },
-            },
+            cache: self.cache,
         })
     }
 

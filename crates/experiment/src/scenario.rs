@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use trimtab_engine::{CacheConfig, Mixing};
 
 /// One simulation. A sweep is many of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +64,7 @@ pub struct Cluster {
     /// Which cached block goes first.
     pub eviction: String,
     /// The prefix cache.
-    pub cache: Cache,
+    pub cache: CacheConfig,
     /// How long a step takes.
     pub cost: Cost,
 }
@@ -84,21 +85,10 @@ impl Default for Cluster {
             order: Order::default(),
             watermark: 0.0,
             eviction: "lru".into(),
-            cache: Cache::default(),
+            cache: CacheConfig::default(),
             cost: Cost::default(),
         }
     }
-}
-
-/// Whether decodes share steps with prefill chunks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mixing {
-    /// Every step decodes, and fills the rest of its budget with prefill.
-    #[default]
-    DecodeFirst,
-    /// A step that can prefill does nothing else.
-    PrefillFirst,
 }
 
 /// Which waiting request is admitted next.
@@ -112,48 +102,6 @@ pub enum Order {
     LongestPrefix,
     /// Preble's ten groups by cached share, visited in turn: 100, 90, ..., 10 requests of each.
     Preble,
-}
-
-/// The prefix cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cache {
-    /// Off: nothing is reused.
-    pub enabled: bool,
-    /// Whether the final partial block of a prompt is reused too.
-    pub partial_tail: bool,
-    /// When a block can be hit.
-    pub visible: Visible,
-    /// What becomes of generated blocks that nothing can name.
-    pub generated: Generated,
-}
-
-impl Default for Cache {
-    fn default() -> Self {
-        Self { enabled: true, partial_tail: false, visible: Visible::default(), generated: Generated::default() }
-    }
-}
-
-/// When a block can be hit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Visible {
-    /// When the step that computes it has ended.
-    #[default]
-    Computed,
-    /// As soon as it is scheduled.
-    Scheduled,
-}
-
-/// What becomes of generated blocks that nothing can name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Generated {
-    /// Free at once.
-    #[default]
-    Free,
-    /// They stay until they are evicted.
-    Keep,
 }
 
 /// How long a step takes.

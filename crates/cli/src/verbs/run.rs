@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::Value;
 use trimtab_core::{PrefixForest, Request, RequestId, SimTime, Workload};
-use trimtab_engine::{Outcome, Row, RunResult, Stepping};
+use trimtab_engine::{Generated, Mixing, Outcome, Row, RunResult, Stepping, Visible};
 use trimtab_experiment::metrics::{self, Metrics, Quantiles};
-use trimtab_experiment::scenario::{Cost, Generated, Mixing, Order, Scenario, Visible};
+use trimtab_experiment::scenario::{Cost, Order, Scenario};
 use trimtab_experiment::simulate;
 use trimtab_sched::Registry;
 

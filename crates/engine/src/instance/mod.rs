@@ -13,9 +13,9 @@ use trimtab_core::{Gaps, PrefixForest, SimTime};
 
 use crate::cache::KvCache;
 use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible};
+use crate::macro_step::MacroStep;
 use crate::meter::{Level, Meter};
 use crate::record::{Outcome, Row};
-use crate::run::Run;
 use crate::seq::{Seq, Seqs};
 use decode::Decodes;
 
@@ -48,7 +48,7 @@ enum Step {
         decodes: bool,
     },
     /// Decodes only.
-    Decode(Run),
+    Decode(MacroStep),
 }
 
 /// A serving instance.
@@ -261,7 +261,7 @@ impl Instance {
         }
     }
 
-    fn allocate_run(&mut self, run: &mut Run, now: SimTime) {
+    fn allocate_run(&mut self, run: &mut MacroStep, now: SimTime) {
         let steps = run.started(&*self.config.cost, now);
         if steps > run.allocated {
             let block = self.config.block_tokens;
@@ -276,7 +276,7 @@ impl Instance {
     }
 
     /// Takes the blocks of a run up to `steps`, each at its time.
-    fn allocate_by_step(&mut self, run: &Run, steps: u64) {
+    fn allocate_by_step(&mut self, run: &MacroStep, steps: u64) {
         let growth = self.decodes.growth(run.allocated, steps, self.config.block_tokens);
         let mut counts = growth.iter().map(|&(_, blocks)| blocks);
         let cache = &mut self.cache;
@@ -459,7 +459,7 @@ impl Instance {
     }
 
     /// In a run, the used blocks grow step by step: the level changes where a sequence takes a new block.
-    fn measure_run(&mut self, run: Run, now: SimTime, level: Level) {
+    fn measure_run(&mut self, run: MacroStep, now: SimTime, level: Level) {
         let block = self.config.block_tokens;
         let from = run.started(&*self.config.cost, self.meter.upto());
         let to = run.started(&*self.config.cost, now);

@@ -5,7 +5,7 @@ use trimtab_core::SimTime;
 use super::{Instance, Step, World};
 use crate::config::{Mixing, Order, Stepping, Visible};
 use crate::cost::StepShape;
-use crate::run::Run;
+use crate::macro_step::MacroStep;
 
 /// What became of an attempt to form a batch.
 enum Batch {
@@ -309,7 +309,7 @@ impl Instance {
         } else {
             self.decodes.steps_within(first + self.cache.available(), limit, block)
         };
-        let mut run = Run::new(cost, now, self.decodes.seqs(), self.decodes.context(), steps);
+        let mut run = MacroStep::new(cost, now, self.decodes.seqs(), self.decodes.context(), steps);
         run.allocated = 1;
         if stalled {
             run.stalled = true;

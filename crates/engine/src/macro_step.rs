@@ -6,7 +6,7 @@ use crate::cost::{Line, StepCost};
 
 /// Consecutive decode steps that are in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(crate) struct MacroStep {
     pub(crate) start: SimTime,
     /// When the last of `steps` ends.
     pub(crate) end: SimTime,
@@ -21,7 +21,7 @@ pub(crate) struct Run {
     pub(crate) stalled: bool,
 }
 
-impl Run {
+impl MacroStep {
     pub(crate) fn new(cost: &dyn StepCost, start: SimTime, seqs: u32, context: u64, steps: u64) -> Self {
         let mut run = Self { start, end: start, steps, seqs, context, allocated: 0, stalled: false };
         run.end = start + SimTime(run.time_of(cost, steps));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn check(cost: &dyn StepCost, seqs: u32, context: u64, steps: u64, look: u64) {
-        let run = Run::new(cost, SimTime(1000), seqs, context, steps);
+        let run = MacroStep::new(cost, SimTime(1000), seqs, context, steps);
         let mut ends = vec![];
         let mut now = 1000;
         for step in 0..steps {
