@@ -204,7 +204,7 @@ pub enum DecisionLog {
 pub struct SignalsConfig {
     /// How the router learns what is cached where.
     pub prefix: PrefixSignal,
-    /// Whether engines report snapshots.
+    /// Whether engines report snapshots, and totals over what they have completed.
     pub snapshots: bool,
     /// Engines report at every whole multiple of this; at zero a snapshot is taken whenever somebody looks.
     pub refresh: SimTime,
@@ -265,7 +265,7 @@ impl SignalsConfig {
     /// The signals that are on.
     pub fn offered(&self) -> Signals {
         let Self { prefix, snapshots, latency, queues, oracle, .. } = *self;
-        Signals { snapshots, prefix: prefix != PrefixSignal::Off, latency, queues, oracle }
+        Signals { snapshots, history: snapshots, prefix: prefix != PrefixSignal::Off, latency, queues, oracle }
     }
 
     /// Refuses a scheduler that reads what is off.

@@ -3,13 +3,27 @@
 use std::cell::RefCell;
 
 use trimtab_core::SimTime;
-use trimtab_sched::Snapshot;
+use trimtab_sched::{History, Snapshot};
 
 use crate::instance::Instance;
-use crate::router::report;
+use crate::router::snapshot;
 
 /// How often in a row reports may find nothing but parked requests before the scheduler is taken to wait for ever.
 const PATIENCE: u32 = 100_000;
+
+/// What an instance says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) history: History,
+}
+
+impl Report {
+    /// The report of an instance, which must be settled.
+    fn of(it: &Instance, now: SimTime) -> Self {
+        Self { snapshot: snapshot(it, now), history: it.history }
+    }
+}
 
 /// All instances report at every whole multiple of `refresh`, after the steps that end then and before the requests that
 /// arrive then. At the start each has reported that it is empty.
@@ -17,19 +31,19 @@ pub(crate) struct Reports {
     /// Zero: a snapshot is taken when somebody looks.
     refresh: SimTime,
     next: SimTime,
-    latest: Vec<Snapshot>,
+    latest: Vec<Report>,
     /// Reports in a row with nothing else going on.
     fruitless: u32,
 }
 
 impl Reports {
     pub(crate) fn new(refresh: SimTime, instances: &[RefCell<Instance>]) -> Self {
-        let latest = instances.iter().map(|cell| report(&cell.borrow(), SimTime::ZERO)).collect();
+        let latest = instances.iter().map(|cell| Report::of(&cell.borrow(), SimTime::ZERO)).collect();
         Self { refresh, next: refresh, latest, fruitless: 0 }
     }
 
     /// What each instance last reported.
-    pub(crate) fn latest(&self) -> Option<&[Snapshot]> {
+    pub(crate) fn latest(&self) -> Option<&[Report]> {
         (self.refresh > SimTime::ZERO).then_some(&*self.latest)
     }
 
@@ -55,7 +69,7 @@ impl Reports {
         for (latest, cell) in self.latest.iter_mut().zip(instances) {
             let mut it = cell.borrow_mut();
             it.settle(now);
-            *latest = report(&it, now);
+            *latest = Report::of(&it, now);
         }
         self.next = now + self.refresh;
     }

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 
 use rustc_hash::FxHashMap;
 use trimtab_core::{InstanceId, PrefixForest, RequestId, SimTime};
-use trimtab_sched::{Counters, Probe, Queued, Snapshot};
+use trimtab_sched::{Counters, History, Probe, Queued, Snapshot};
 
 use crate::beliefs::Beliefs;
 use crate::config::RouterConfig;
+use crate::cost::StepShape;
 use crate::instance::Instance;
 use crate::links::Links;
+use crate::reports::Report;
 use crate::seq::Seqs;
 use crate::trial;
 
@@ -25,7 +27,7 @@ pub(crate) struct Looks<'a> {
     pub(crate) forest: &'a PrefixForest,
     pub(crate) beliefs: &'a RefCell<Beliefs>,
     /// What each instance last reported, unless snapshots are taken when somebody looks.
-    pub(crate) reports: Option<&'a [Snapshot]>,
+    pub(crate) reports: Option<&'a [Report]>,
     /// The requests on their way to each instance.
     pub(crate) transit: &'a [Vec<u32>],
     pub(crate) links: &'a Links,
@@ -51,7 +53,7 @@ impl Looks<'_> {
 }
 
 /// What an instance reports of itself. It must be settled.
-pub(crate) fn report(it: &Instance, now: SimTime) -> Snapshot {
+pub(crate) fn snapshot(it: &Instance, now: SimTime) -> Snapshot {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Snapshot {
         at: now,
@@ -67,8 +69,15 @@ pub(crate) fn report(it: &Instance, now: SimTime) -> Snapshot {
 impl Probe for Looks<'_> {
     fn snapshot(&self, instance: InstanceId) -> Snapshot {
         match self.reports {
-            Some(reports) => reports[instance.index()],
-            None => report(&self.settled(instance), self.now),
+            Some(reports) => reports[instance.index()].snapshot,
+            None => snapshot(&self.settled(instance), self.now),
+        }
+    }
+
+    fn history(&self, instance: InstanceId) -> History {
+        match self.reports {
+            Some(reports) => reports[instance.index()].history,
+            None => self.instances[instance.index()].borrow().history,
         }
     }
 
@@ -84,6 +93,14 @@ impl Probe for Looks<'_> {
     fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {
         let it = self.instances[instance.index()].borrow();
         it.config.cost.prefill_time(new, cached, it.config.max_batched_tokens)
+    }
+
+    fn decode_step_ps(&self, instance: InstanceId, tokens: u32) -> u64 {
+        let it = self.settled(instance);
+        let seqs = u32::try_from(it.batch_size() + 1).unwrap_or(u32::MAX).min(it.config.max_seqs);
+        // What the batch reads is taken to be what it holds: a prefix that several share counts once.
+        let held = it.cache().used() * u64::from(it.config.block_tokens);
+        it.config.cost.step(&StepShape::decode(seqs, held + u64::from(tokens)))
     }
 
     fn queue_ps(&self, instance: InstanceId) -> u64 {

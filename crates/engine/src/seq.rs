@@ -26,6 +26,8 @@ pub(crate) struct Seq {
     pub(crate) shared: u32,
     /// What it adds to its instance's pending prefill tokens.
     pub(crate) pending: u32,
+    /// When it joined the queue of its instance.
+    pub(crate) joined: SimTime,
     /// When its last token came out; meaningful once there is one.
     pub(crate) last_token: SimTime,
     /// Tokens hit and computed over all admissions, for the conservation of work.
@@ -53,6 +55,7 @@ impl Seq {
             held: 0,
             shared: 0,
             pending: 0,
+            joined: SimTime::ZERO,
             last_token: SimTime::ZERO,
             processed: 0,
             recomputed: 0,

@@ -12,14 +12,15 @@ use proptest::prelude::*;
 use trimtab_core::{FixedWorkload, InstanceId, Request, RequestId, SimTime};
 use trimtab_engine::cost::Linear;
 use trimtab_engine::{
-    ClusterConfig, DecisionLog, Link, Order, PrefixSignal, RouterConfig, RunResult, SignalsConfig, SignalsOff,
-    Stepping, TransferConfig, run,
+    ClusterConfig, DecisionLog, Link, Order, Outcome, PrefixSignal, RouterConfig, Row, RunResult, SignalsConfig,
+    SignalsOff, Stepping, TransferConfig, run,
 };
 use trimtab_sched::{
-    Actions, Arrival, ClusterView, Decision, Hook, Registry, Scheduler, SchedulerDef, Signals, no_params,
+    Actions, Arrival, ClusterView, Decision, History, Hook, Registry, Scheduler, SchedulerDef, Signals, no_params,
 };
 
-const ALL: Signals = Signals { snapshots: true, prefix: true, latency: true, queues: true, oracle: false };
+const ALL: Signals =
+    Signals { snapshots: true, history: true, prefix: true, latency: true, queues: true, oracle: false };
 
 const fn def(signals: Signals, hooks: bool) -> SchedulerDef {
     SchedulerDef {
@@ -58,6 +59,11 @@ impl Nosy {
                 seen.write_u32(value);
             }
             seen.write_u64(snapshot.last_prefill_end.0);
+            let history = view.history(i);
+            for value in [history.requests, history.prompt_tokens, history.output_tokens, view.decode_step_ps(i, 9)] {
+                seen.write_u64(value);
+            }
+            seen.write_u128(history.queue_ps ^ history.prefill_ps ^ history.decode_ps);
             seen.write_u64(view.counters().pending_prefill_tokens[i.index()]);
             view.queued(i, &mut queued);
             for queued in &queued {
@@ -273,6 +279,50 @@ fn events_are_the_true_cache_a_while_ago() {
         shrank += truth.windows(2).filter(|w| w[0] > w[1]).count();
     }
     assert!(grew > 200 && shrank > 50, "the cases exercise growth ({grew}) and eviction ({shrank})");
+}
+
+/// Sends each request where the case says, and keeps what instance 0 says it has completed.
+struct Historian {
+    route: Vec<usize>,
+    told: Arc<Mutex<Vec<(SimTime, History)>>>,
+}
+
+impl Scheduler for Historian {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        self.told.lock().expect("one thread").push((view.now(), view.history(InstanceId(0))));
+        Decision::Route(InstanceId::from_index(self.route[arrival.id.index()]))
+    }
+}
+
+/// The totals are those of the rows that had ended by the last report.
+#[test]
+fn history_is_what_had_completed() {
+    let mut busy = 0;
+    for (seed, refresh) in (0..300).zip([0, 1, 700].into_iter().cycle()) {
+        let case = Case::new(seed);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let scheduler = Historian { route: case.route.clone(), told: told.clone() };
+        let signals = SignalsConfig { refresh: SimTime(refresh), ..SignalsConfig::default() };
+        let config = ClusterConfig { signals, ..case.config.clone() };
+        let history = def(Signals { history: true, ..Signals::NONE }, false);
+        let result = run(&config, &history, Box::new(scheduler), &mut case.workload.clone());
+        for &(now, seen) in told.lock().expect("one thread").iter() {
+            let reported = now.0 - now.0.checked_rem(refresh).unwrap_or(0);
+            let mut expected = History::default();
+            let ended = |row: &&Row| row.outcome == Outcome::Completed && row.instance == InstanceId(0);
+            for row in result.rows.iter().filter(ended).filter(|row| row.finish.0 <= reported) {
+                expected.requests += 1;
+                expected.queue_ps += u128::from((row.admitted - row.routed).0);
+                expected.prefill_ps += u128::from((row.first_token - row.admitted).0);
+                expected.decode_ps += u128::from((row.finish - row.first_token).0);
+                expected.prompt_tokens += u64::from(row.prompt_tokens);
+                expected.output_tokens += u64::from(row.output_tokens);
+            }
+            assert_eq!(seen, expected, "seed {seed} at {now:?}, reports every {refresh} ps");
+            busy += seen.requests;
+        }
+    }
+    assert!(busy > 1000, "the cases complete requests: {busy}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub use registry::{
     BuildContext, BuildFn, InstanceInfo, NoParams, ParamError, ParamsDoc, Registry, SchedulerDef, no_params,
     params_doc, require, typed,
 };
-pub use view::{Arrival, ClusterView, Counters, Probe, Queued, Signals, Snapshot};
+pub use view::{Arrival, ClusterView, Counters, History, Probe, Queued, Signals, Snapshot};
 
 /// A request scheduler.
 ///

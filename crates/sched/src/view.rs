@@ -70,9 +70,11 @@ fn key_of(node: PrefixId, tokens: u32) -> u64 {
 pub struct Signals {
     /// Engine snapshots: waiting, running, KV use (aged by `signals.refresh_ms`).
     pub snapshots: bool,
+    /// Totals over what each engine has completed so far: queue, prefill and decode times, lengths (as old as snapshots).
+    pub history: bool,
     /// How much of a prompt each instance is believed to have cached.
     pub prefix: bool,
-    /// Prefill times, queue waits and KV transfer times predicted from the instance's step cost and its links.
+    /// Prefill times, decode steps, queue waits and KV transfer times predicted from the instance's step cost and its links.
     pub latency: bool,
     /// The requests that wait at an instance, unstarted.
     pub queues: bool,
@@ -82,11 +84,13 @@ pub struct Signals {
 
 impl Signals {
     /// Counters only.
-    pub const NONE: Self = Self { snapshots: false, prefix: false, latency: false, queues: false, oracle: false };
+    pub const NONE: Self =
+        Self { snapshots: false, history: false, prefix: false, latency: false, queues: false, oracle: false };
 
     /// Whether every signal of `self` is also in `other`.
     pub const fn within(self, other: Self) -> bool {
         (!self.snapshots || other.snapshots)
+            && (!self.history || other.history)
             && (!self.prefix || other.prefix)
             && (!self.latency || other.latency)
             && (!self.queues || other.queues)
@@ -97,6 +101,7 @@ impl Signals {
     pub fn names(self) -> Vec<&'static str> {
         let all = [
             (self.snapshots, "snapshots"),
+            (self.history, "history"),
             (self.prefix, "prefix"),
             (self.latency, "latency"),
             (self.queues, "queues"),
@@ -147,6 +152,31 @@ impl Snapshot {
     }
 }
 
+/// Totals over the requests that an engine has completed, as its metrics endpoint exports them: they only grow, and a
+/// mean is the quotient of two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Requests completed.
+    pub requests: u64,
+    /// Picoseconds from joining the queue to the first admission.
+    pub queue_ps: u128,
+    /// Picoseconds from the first admission to the first token.
+    pub prefill_ps: u128,
+    /// Picoseconds from the first token to the last.
+    pub decode_ps: u128,
+    /// Prompt tokens, cached ones included.
+    pub prompt_tokens: u64,
+    /// Generated tokens.
+    pub output_tokens: u64,
+}
+
+impl History {
+    /// A total as the mean of a request, 0 before the first one.
+    pub fn mean(&self, total: u128) -> f64 {
+        if self.requests == 0 { 0.0 } else { total as f64 / self.requests as f64 }
+    }
+}
+
 /// A request that waits at an instance and has not started: it can still be migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued {
@@ -164,12 +194,22 @@ pub struct Queued {
 pub trait Probe {
     /// What an instance last reported.
     fn snapshot(&self, instance: InstanceId) -> Snapshot;
+    /// What an instance has completed, by its last report.
+    fn history(&self, instance: InstanceId) -> History {
+        let _ = instance;
+        History::default()
+    }
     /// Leading prompt tokens of a request in the router's hands (arriving, parked or queued) believed cached.
     fn hit_tokens(&self, request: RequestId, instance: InstanceId) -> u32;
     /// The same for every instance in one walk over the prompt, indexed by instance; `out` is resized.
     fn all_hit_tokens(&self, request: RequestId, out: &mut Vec<u32>);
     /// Predicted picoseconds to prefill `new` tokens after `cached` ones, alone on the instance.
     fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64;
+    /// Predicted picoseconds of a decode step of the instance's batch with one more sequence of `tokens` tokens.
+    fn decode_step_ps(&self, instance: InstanceId, tokens: u32) -> u64 {
+        let _ = (instance, tokens);
+        0
+    }
     /// Predicted picoseconds until the instance has prefilled everything it was given so far.
     fn queue_ps(&self, instance: InstanceId) -> u64;
     /// The unstarted requests at an instance in the order they will be served; `out` is cleared.
@@ -236,6 +276,12 @@ impl<'a> ClusterView<'a> {
         self.probe.snapshot(instance)
     }
 
+    /// What an instance has completed, by its last report.
+    pub fn history(&self, instance: InstanceId) -> History {
+        check(self.signals.history, "history");
+        self.probe.history(instance)
+    }
+
     /// Leading prompt tokens of an arriving, parked or queued request believed cached at an instance.
     pub fn hit_tokens(&self, request: RequestId, instance: InstanceId) -> u32 {
         check(self.signals.prefix, "prefix");
@@ -259,6 +305,12 @@ impl<'a> ClusterView<'a> {
     pub fn prefill_prompt_ps(&self, instance: InstanceId, prompt_tokens: u32, hit: u32) -> u64 {
         let cached = hit.min(prompt_tokens.saturating_sub(1));
         self.prefill_ps(instance, prompt_tokens - cached, cached)
+    }
+
+    /// Predicted picoseconds of a decode step of an instance's batch with one more sequence of `tokens` tokens.
+    pub fn decode_step_ps(&self, instance: InstanceId, tokens: u32) -> u64 {
+        check(self.signals.latency, "latency");
+        self.probe.decode_step_ps(instance, tokens)
     }
 
     /// Predicted picoseconds to copy a cached prefix of `tokens` tokens between instances; `None` without a link.

@@ -95,7 +95,7 @@ pub fn run(
     if matches!(config.signals.prefix, PrefixSignal::Events { .. }) {
         beliefs.follow(&instances);
     }
-    let refresh = if def.signals.snapshots { config.signals.refresh } else { SimTime::ZERO };
+    let refresh = if def.signals.snapshots || def.signals.history { config.signals.refresh } else { SimTime::ZERO };
     let mut simulation = Simulation {
         config,
         workload,
@@ -297,7 +297,7 @@ impl Simulation<'_> {
                 let mut it = cell.into_inner();
                 let meter = it.close(end);
                 InstanceTotals {
-                    requests: it.requests,
+                    requests: it.history.requests,
                     prompt_tokens: it.prompt_tokens,
                     hit_tokens: it.hit_tokens,
                     iterations: it.iterations,

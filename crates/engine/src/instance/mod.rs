@@ -10,6 +10,7 @@ mod plan;
 use std::collections::VecDeque;
 
 use trimtab_core::{Gaps, PrefixForest, SimTime};
+use trimtab_sched::History;
 
 use crate::cache::KvCache;
 use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible};
@@ -75,7 +76,7 @@ pub(crate) struct Instance {
     /// When a prefill last made progress or, if that is later, the queue began to form.
     last_prefill_end: SimTime,
     pub(crate) iterations: u64,
-    pub(crate) requests: u64,
+    pub(crate) history: History,
     pub(crate) prompt_tokens: u64,
     pub(crate) hit_tokens: u64,
     meter: Meter,
@@ -99,7 +100,7 @@ impl Instance {
             pending: 0,
             last_prefill_end: SimTime::ZERO,
             iterations: 0,
-            requests: 0,
+            history: History::default(),
             prompt_tokens: 0,
             hit_tokens: 0,
             meter: Meter::new(series),
@@ -198,6 +199,7 @@ impl Instance {
         let hit = self.hit_tokens(&world.seqs[slot], world.forest);
         let seq = &mut world.seqs[slot];
         seq.pending = seq.target - hit;
+        seq.joined = now;
         self.pending += u64::from(seq.pending);
         let blocked = !self.waiting.is_empty() && self.config.order == Order::Fcfs;
         if self.waiting.is_empty() {
@@ -399,7 +401,14 @@ impl Instance {
         row.finish = now;
         row.outcome = Outcome::Completed;
         row.recomputed_tokens = seq.recomputed;
-        self.requests += 1;
+        let total = &mut self.history;
+        total.requests += 1;
+        // Saturating, because on a copy to try things on a running request has lost its past.
+        total.queue_ps += u128::from(row.admitted.saturating_since(seq.joined).0);
+        total.prefill_ps += u128::from(row.first_token.saturating_since(row.admitted).0);
+        total.decode_ps += u128::from(now.saturating_since(row.first_token).0);
+        total.prompt_tokens += u64::from(seq.request.prompt.tokens);
+        total.output_tokens += u64::from(seq.generated);
         world.news.push((slot, News::Finished));
     }
 

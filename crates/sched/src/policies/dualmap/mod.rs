@@ -46,7 +46,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
         "with d = 1 or more than two candidates the rules generalise: the best-cached within its threshold, else the \
          least loaded; all overloaded starts the moves",
     ],
-    signals: Signals { snapshots: true, prefix: true, latency: true, queues: true, oracle: false },
+    signals: Signals { snapshots: true, prefix: true, latency: true, queues: true, ..Signals::NONE },
     hooks: true,
     params: params::doc,
     build: |params, context| {
