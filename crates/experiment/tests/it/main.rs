@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod capacity;
+mod golden;
 mod merge;
 mod robust;
 mod shipped;
