@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use trimtab_core::{InstanceId, PS_PER_S, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SimTime};
 use trimtab_sched::{
     Action, Actions, Arrival, BuildContext, ClusterView, Counters, Decision, Hook, InstanceInfo, Probe, Queued,
@@ -314,6 +314,11 @@ pub(crate) struct Run {
     pub(crate) def: SchedulerDef,
     /// Of everything that ended, in that order.
     pub(crate) ttfts: Vec<SimTime>,
+    /// What the scheduler parked and did not yet place.
+    pub(crate) parked: Vec<RequestId>,
+    /// What it turned away.
+    pub(crate) rejected: Vec<RequestId>,
+    timers: BTreeSet<(SimTime, u32)>,
     scheduler: Box<dyn Scheduler>,
 }
 
@@ -327,7 +332,15 @@ impl Run {
 
     pub(crate) fn of(def: SchedulerDef, params: &Value, cluster: Cluster) -> Self {
         let scheduler = (def.build)(params, &cluster.context()).unwrap_or_else(|e| panic!("{}: {e}", def.name));
-        Self { cluster, def, ttfts: Vec::new(), scheduler }
+        Self {
+            cluster,
+            def,
+            ttfts: Vec::new(),
+            parked: Vec::new(),
+            rejected: Vec::new(),
+            timers: BTreeSet::new(),
+            scheduler,
+        }
     }
 
     /// Routes a request at its arrival time and carries out what the scheduler answers.
@@ -344,13 +357,26 @@ impl Run {
         let decision = cluster.with_arrival(id, |arrival| scheduler.route(arrival, &view, &mut actions));
         let moves = self.apply(id, decision, &actions);
         let mut hit = 0;
-        if let Decision::Route(to) = decision {
-            assert!(self.cluster.members.contains(&to), "{} routed to {to:?}, which is not there", self.def.name);
-            hit = self.cluster.hit(id, to);
-            self.cluster.dispatch(id, to);
-            self.tell(Hook::Dispatched { request: id, instance: to });
+        match decision {
+            Decision::Route(to) => {
+                hit = self.cluster.hit(id, to);
+                self.send(id, to);
+            }
+            Decision::Park => self.parked.push(id),
+            Decision::Reject => self.rejected.push(id),
         }
         Did { decision, actions: actions.list().to_vec(), hit, moves }
+    }
+
+    fn send(&mut self, id: RequestId, to: InstanceId) {
+        assert!(self.cluster.members.contains(&to), "{} routed to {to:?}, which is not there", self.def.name);
+        self.cluster.dispatch(id, to);
+        self.tell(Hook::Dispatched { request: id, instance: to });
+    }
+
+    fn unpark(&mut self, id: RequestId) {
+        let at = self.parked.iter().position(|&parked| parked == id);
+        self.parked.remove(at.unwrap_or_else(|| panic!("{id:?} was never parked")));
     }
 
     fn apply(&mut self, at_hand: RequestId, decision: Decision, actions: &Actions) -> Vec<Moved> {
@@ -376,9 +402,17 @@ impl Run {
                     let Decision::Route(to) = decision else { panic!("fetched without a place to go") };
                     self.cluster.instances[to.index()].cache.touch(&path[..tokens.div_ceil(BLOCK) as usize]);
                 }
-                Action::Timer { .. } => {}
-                Action::Route { request, .. } | Action::Reject { request } => {
-                    panic!("{request:?} was never parked");
+                Action::Timer { at, tag } => {
+                    assert!(at >= self.cluster.now, "a timer in the past");
+                    self.timers.insert((at, tag));
+                }
+                Action::Route { request, to } => {
+                    self.unpark(request);
+                    self.send(request, to);
+                }
+                Action::Reject { request } => {
+                    self.unpark(request);
+                    self.rejected.push(request);
                 }
             }
         }
@@ -389,7 +423,17 @@ impl Run {
     pub(crate) fn advance(&mut self, to: SimTime) {
         loop {
             let ends = (0..self.cluster.instances.len()).filter_map(|at| Some((self.cluster.head_end(at)?, at)));
-            let Some((end, at)) = ends.min().filter(|&(end, _)| end <= to) else { break };
+            let end = ends.min().filter(|&(end, _)| end <= to);
+            if let Some(&(due, tag)) = self.timers.first()
+                && due <= to
+                && end.is_none_or(|(end, _)| due < end)
+            {
+                self.timers.pop_first();
+                self.cluster.now = self.cluster.now.max(due);
+                self.tell(Hook::Timer { tag });
+                continue;
+            }
+            let Some((end, at)) = end else { break };
             self.cluster.now = end;
             self.cluster.instances[at].free_at = end;
             let instance = InstanceId::from_index(at);
@@ -426,7 +470,13 @@ impl Run {
             let view = ClusterView::new(cluster.now, &cluster.members, self.def.signals, &cluster.counters, cluster);
             let mut actions = Actions::new(false);
             self.scheduler.hook(&hook, &view, &mut actions);
-            assert!(actions.list().is_empty(), "no core policy acts on hooks");
+            for action in actions.list() {
+                assert!(
+                    !matches!(action, Action::Migrate { .. } | Action::Fetch { .. }),
+                    "no policy moves on hooks yet"
+                );
+            }
+            self.apply(RequestId(u32::MAX), Decision::Park, &actions);
         }
     }
 }

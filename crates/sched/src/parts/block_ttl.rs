@@ -1,0 +1,139 @@
+//! Block keys with a time to live: what Dynamo's router believes when workers publish no events.
+
+use trimtab_core::{InstanceId, SimTime};
+
+use super::holders::Holders;
+use super::recency::Recency;
+
+/// Blocks that were sent to workers within the last `ttl`, at most `capacity` (block, worker) pairs of them.
+#[derive(Debug)]
+pub struct BlockTtl {
+    ttl: SimTime,
+    capacity: usize,
+    pruned: usize,
+    live: Recency<(u64, u32), SimTime>,
+    holders: Holders,
+}
+
+impl BlockTtl {
+    /// An index that, when it outgrows `capacity`, forgets what expires first until `prune_to` of it is left.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
+    pub fn new(ttl: SimTime, capacity: usize, prune_to: f64) -> Self {
+        let pruned = (capacity as f64 * prune_to.clamp(0.0, 1.0)) as usize;
+        Self { ttl, capacity, pruned, live: Recency::default(), holders: Holders::default() }
+    }
+
+    /// These blocks were sent to a worker. All expire at the same time, and the deepest are forgotten first.
+    pub fn insert(&mut self, now: SimTime, worker: InstanceId, keys: impl DoubleEndedIterator<Item = u64>) {
+        self.expire(now);
+        let expiry = now.checked_add(self.ttl).unwrap_or(SimTime::MAX);
+        for key in keys.rev() {
+            if self.live.put((key, worker.0), expiry) {
+                self.holders.add(key, worker.0);
+            }
+        }
+        if self.live.len() > self.capacity {
+            while self.live.len() > self.pruned {
+                self.forget_first();
+            }
+        }
+    }
+
+    /// Consecutive leading blocks that each worker is believed to hold, indexed by worker; `out` is resized. A look
+    /// refreshes nothing.
+    pub fn matched(&mut self, now: SimTime, keys: impl Iterator<Item = u64>, workers: usize, out: &mut Vec<u32>) {
+        self.expire(now);
+        self.holders.matched(keys, workers, out);
+    }
+
+    /// How many (block, worker) pairs are remembered.
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.live.len() == 0
+    }
+
+    /// Forgets a worker.
+    pub fn remove_worker(&mut self, worker: InstanceId) {
+        for (key, _) in self.live.take_where(|&(_, holder)| holder == worker.0) {
+            self.holders.remove(key, worker.0);
+        }
+    }
+
+    fn expire(&mut self, now: SimTime) {
+        while self.live.first().is_some_and(|(_, expiry)| expiry <= now) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let ((key, worker), _) = self.live.pop().expect("it is not empty");
+        self.holders.remove(key, worker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parts::mix64;
+
+    /// The same with one list, sorted before each pruning.
+    struct Naive {
+        ttl: SimTime,
+        capacity: usize,
+        inserted: u64,
+        /// Worker, key, expiry, number of the insertion, depth.
+        list: Vec<(u32, u64, SimTime, u64, usize)>,
+    }
+
+    impl Naive {
+        fn insert(&mut self, now: SimTime, worker: u32, keys: &[u64]) {
+            self.inserted += 1;
+            self.list.retain(|e| e.2 > now);
+            for (depth, &key) in keys.iter().enumerate() {
+                self.list.retain(|e| (e.0, e.1) != (worker, key));
+                self.list.push((worker, key, now + self.ttl, self.inserted, depth));
+            }
+            if self.list.len() > self.capacity {
+                self.list.sort_by_key(|e| (e.2, e.3, std::cmp::Reverse(e.4)));
+                self.list.drain(..self.list.len() - self.capacity * 8 / 10);
+            }
+        }
+
+        fn matched(&self, now: SimTime, keys: &[u64], workers: u32) -> Vec<u32> {
+            let holds = |w, key| self.list.iter().any(|e| e.0 == w && e.1 == key && e.2 > now);
+            let depth = |w| keys.iter().take_while(|&&key| holds(w, key)).count();
+            (0..workers).map(|w| u32::try_from(depth(w)).unwrap()).collect()
+        }
+    }
+
+    #[test]
+    fn equals_a_sorted_list() {
+        for (ttl, capacity) in [(50, 1000), (1000, 60), (200, 30)] {
+            let ttl = SimTime(ttl);
+            let mut index = BlockTtl::new(ttl, capacity, 0.8);
+            let mut naive = Naive { ttl, capacity, inserted: 0, list: Vec::new() };
+            let (mut out, mut now) = (Vec::new(), SimTime(0));
+            for n in 0..1500_u64 {
+                let draw = |k: u64, below: u64| mix64(n * 8 + k) % below;
+                now += SimTime(draw(0, 12));
+                let family = draw(1, 5);
+                let keys: Vec<u64> =
+                    (0..draw(2, 7)).map(|d| if d < 3 { family * 100 + d } else { n % 30 * 1000 + d }).collect();
+                let worker = u32::try_from(draw(3, 4)).unwrap();
+                index.matched(now, keys.iter().copied(), 4, &mut out);
+                assert_eq!(out, naive.matched(now, &keys, 4), "{n}");
+                index.insert(now, InstanceId(worker), keys.iter().copied());
+                naive.insert(now, worker, &keys);
+                if n % 113 == 0 {
+                    index.remove_worker(InstanceId(worker));
+                    naive.list.retain(|e| e.0 != worker);
+                }
+                assert_eq!(index.len(), naive.list.len(), "{n}");
+            }
+        }
+    }
+}
