@@ -92,6 +92,7 @@ fn every_mode_serves_a_busy_cluster() {
         ("sticky-session", json!({ "ttl_s": 1.0 })),
         ("chwbl", json!({ "load_factor": 1.5, "count_this": false, "virtual_nodes": 1 })),
         ("preble", json!({ "variant": "half-rule" })),
+        ("preble", json!({ "variant": "half-rule", "ties": "lowest-id" })),
         ("preble", json!({ "gate_per_instance": 0, "evict_weight": "miss", "window_s": 5.0 })),
         ("preble", json!({ "capacity_tokens": 5000, "threshold": 0.2, "initial_output_tokens": 0 })),
         ("mooncake", json!({ "theta": null })),

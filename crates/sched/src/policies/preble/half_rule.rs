@@ -2,17 +2,19 @@
 
 use trimtab_core::InstanceId;
 
+use super::params::Ties;
 use crate::{Actions, Arrival, ClusterView, Decision, Scheduler};
 
 /// An instance that has more than half of the prompt cached, else the least queue wait plus prefill.
 pub(super) struct HalfRule {
     threshold: f64,
+    ties: Ties,
     hits: Vec<u32>,
 }
 
 impl HalfRule {
-    pub(super) fn new(threshold: f64) -> Self {
-        Self { threshold, hits: Vec::new() }
+    pub(super) fn new(threshold: f64, ties: Ties) -> Self {
+        Self { threshold, ties, hits: Vec::new() }
     }
 }
 
@@ -23,9 +25,12 @@ impl Scheduler for HalfRule {
         let best = view.members().iter().map(|i| self.hits[i.index()]).max().unwrap_or(0);
         if f64::from(best) > self.threshold * f64::from(tokens) {
             actions.reason("exploit");
-            // The published rule names no order among equals: the one that is free first.
-            let queue = |i: InstanceId| if self.hits[i.index()] == best { view.queue_ps(i) } else { u64::MAX };
-            return Decision::Route(view.argmin(queue));
+            let order = |i: InstanceId| match self.ties {
+                _ if self.hits[i.index()] < best => u64::MAX,
+                Ties::FirstFree => view.queue_ps(i),
+                Ties::LowestId => 0,
+            };
+            return Decision::Route(view.argmin(order));
         }
         actions.reason("explore");
         Decision::Route(view.argmin(|i| {

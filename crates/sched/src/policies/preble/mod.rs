@@ -57,7 +57,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
         let params: Params = typed(params)?;
         params.check()?;
         Ok(match params.variant {
-            Variant::HalfRule => Box::new(HalfRule::new(params.threshold)),
+            Variant::HalfRule => Box::new(HalfRule::new(params.threshold, params.ties)),
             Variant::Full => Box::new(E2::new(params, context)),
         })
     },

@@ -10,6 +10,7 @@ use crate::{ParamError, ParamsDoc, params_doc, require};
 pub(super) struct Params {
     pub(super) variant: Variant,
     pub(super) threshold: f64,
+    pub(super) ties: Ties,
     window_s: f64,
     pub(super) prefill_cost: bool,
     pub(super) eviction_cost: bool,
@@ -30,6 +31,7 @@ impl Default for Params {
         Self {
             variant: Variant::Full,
             threshold: 0.5,
+            ties: Ties::FirstFree,
             window_s: 180.0,
             prefill_cost: true,
             eviction_cost: true,
@@ -52,6 +54,14 @@ impl Default for Params {
 pub(super) enum Variant {
     Full,
     HalfRule,
+}
+
+/// Which of the equally cached instances the 50 % rule takes.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Ties {
+    FirstFree,
+    LowestId,
 }
 
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -87,9 +97,14 @@ pub(super) fn doc() -> ParamsDoc {
         (
             "variant",
             "`full`: E2; `half-rule`: the instance with more than half of the prompt cached, else the least queue wait \
-             plus prefill time, which is how DualMap's authors model Preble (it uses `threshold` alone)",
+             plus prefill time, which is how DualMap's authors model Preble (it uses `threshold` and `ties` alone)",
         ),
         ("threshold", "follow a prefix when it makes up more than this share of the prompt; paper and code: 0.5"),
+        (
+            "ties",
+            "of equally cached instances the 50 % rule takes the one that is free first (`first-free`) or the first in \
+             order (`lowest-id`); the source names no order",
+        ),
         ("window_s", "the window of traffic in seconds; paper and code: 180"),
         ("prefill_cost", "whether the prefill of the missing tokens counts; the paper: yes, the code: no"),
         ("eviction_cost", "whether the prefixes that would be evicted count; on in the released server"),
