@@ -301,10 +301,13 @@ fn schedulers(source: &Source) -> Result<Vec<(String, Node)>, Fault> {
 }
 
 /// The scenario of one group, every value with the place where it was written.
+/// Keys of a spec that say nothing about a single simulation; all others are keys of a scenario.
+const OF_THE_SPEC: [&str; 8] = ["schema", "name", "seeds", "scheduler", "grid", "case", "search", "replicate"];
+
 fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>) -> Result<Node, Fault> {
     let mut tree = Node::table(Vec::new());
     for entry in root.entries() {
-        if matches!(entry.key.as_str(), "cluster" | "workload" | "slo" | "warmup_requests" | "warmup_s") {
+        if !OF_THE_SPEC.contains(&entry.key.as_str()) {
             let mut node = entry.node.clone();
             if entry.key == "slo" {
                 node.take("attain");

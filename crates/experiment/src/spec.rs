@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::scenario::{Cluster, Workload};
+use crate::scenario::{Cluster, Router, Signals, Transfer, Workload};
 use crate::tree::{At, Fault, Node};
 
 /// The version of the format that this program reads.
@@ -30,6 +30,15 @@ pub struct Spec {
     /// The requests.
     #[serde(default)]
     pub workload: Workload,
+    /// What the router can see.
+    #[serde(default)]
+    pub signals: Signals,
+    /// What routing costs.
+    #[serde(default)]
+    pub router: Router,
+    /// The links over which cached prefixes can be copied.
+    #[serde(default)]
+    pub transfer: Option<Transfer>,
     /// What counts as good.
     #[serde(default)]
     pub slo: SloSpec,

@@ -60,6 +60,19 @@ fn overrides_are_checked_too() {
 }
 
 #[test]
+fn what_the_router_sees_and_costs_is_part_of_a_spec() {
+    let folder = folder(50);
+    let sections = "\n[signals]\nrefresh_ms = 200.0\n[router]\nnetwork_us = 50.0\n[transfer]\nbandwidth_gb_s = 87.0\n";
+    let (_, plan) = load(&(text(folder.path()) + sections), &["signals.oracle=false"]).unwrap();
+    for group in &plan.groups {
+        let scenario = &group.scenario;
+        assert!(!scenario.signals.oracle && scenario.signals.refresh_ms.to_bits() == 200_f64.to_bits());
+        assert_eq!(scenario.router.network_us.to_bits(), 50_f64.to_bits());
+        assert_eq!(scenario.transfer.map(|t| t.bandwidth_gb_s.to_bits()), Some(87_f64.to_bits()));
+    }
+}
+
+#[test]
 fn missing_and_wrong_traces_are_told_apart() {
     let folder = folder(50);
     let text = text(folder.path());
