@@ -17,7 +17,7 @@ mod view;
 pub use actions::{Action, Actions, Decision, Hook};
 pub use registry::{
     BuildContext, BuildFn, InstanceInfo, NoParams, ParamError, ParamsDoc, Registry, SchedulerDef, no_params,
-    params_doc, require, typed,
+    params_doc, preset, require, typed,
 };
 pub use view::{Arrival, ClusterView, Counters, History, Probe, Queued, Signals, Snapshot};
 

@@ -133,6 +133,23 @@ pub fn typed<P: Default + Serialize + DeserializeOwned>(params: &Value) -> Resul
     })
 }
 
+/// Lays the user's parameters over a named set of defaults: `preset = "..."` chooses among `sets`, the first of which is
+/// that of the parameter struct itself and changes nothing. What the user writes out wins. Then read them with [`typed`].
+pub fn preset(params: &Value, sets: &[(&str, Value)]) -> Result<Value, ParamError> {
+    let Some(name) = params.get("preset").and_then(Value::as_str) else { return Ok(params.clone()) };
+    let Some((_, set)) = sets.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = sets.iter().map(|&(known, _)| known).collect();
+        let hint = match nearest_name(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        return Err(ParamError(format!("parameter `preset`: there is no `{name}`; {hint}")));
+    };
+    let mut merged = set.as_object().cloned().unwrap_or_default();
+    merged.extend(params.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    Ok(Value::Object(merged))
+}
+
 fn unknown_parameter(wanted: &str, known: &[&str]) -> String {
     match nearest_name(wanted, known.iter().copied()) {
         Some(near) => format!("unknown parameter `{wanted}`; did you mean `{near}`?"),

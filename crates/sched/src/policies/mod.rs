@@ -26,5 +26,11 @@ schedulers! {
     preble,
     min_ttft,
     mooncake,
+    sglang_cache_aware,
+    sglang_power_of_two,
+    sglang_prefix_hash,
+    sglang_bounded_hash,
+    sglang_bucket,
+    sglang_least_load,
     oracle_min_ttft,
 }

@@ -8,3 +8,4 @@ mod dualmap;
 mod mock;
 mod mooncake;
 mod replay;
+mod sglang;

@@ -447,6 +447,15 @@ impl Run {
         self.cluster.now = self.cluster.now.max(to);
     }
 
+    /// Ends a request now, whatever it still had to do.
+    pub(crate) fn finish(&mut self, request: RequestId, instance: InstanceId) {
+        let jobs = &self.cluster.instances[instance.index()].jobs;
+        let position = jobs.iter().position(|job| job.id == request).expect("it is there");
+        self.cluster.take(instance, position);
+        self.tell(Hook::FirstToken { request, instance, ttft: SimTime::ZERO });
+        self.tell(Hook::Finished { request, instance, output_tokens: 1, e2e: SimTime::ZERO });
+    }
+
     /// Takes an instance out of the choice and places its queue anew.
     pub(crate) fn leave(&mut self, instance: InstanceId) {
         self.cluster.members.retain(|&i| i != instance);
