@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use trimtab_core::SimTime;
 use trimtab_sched::{SchedulerDef, Signals};
 
-use crate::cost::StepCost;
+use crate::cost::{PredictionError, StepCost};
 
 /// One serving instance.
 #[derive(Clone)]
@@ -200,7 +200,7 @@ pub enum DecisionLog {
 }
 
 /// What the router can see, and how old it is. The default is all there is, fresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SignalsConfig {
     /// How the router learns what is cached where.
     pub prefix: PrefixSignal,
@@ -210,6 +210,8 @@ pub struct SignalsConfig {
     pub refresh: SimTime,
     /// Whether there is a latency predictor.
     pub latency: bool,
+    /// How wrong it is.
+    pub prediction: PredictionError,
     /// Whether the router can see the requests that wait at an instance.
     pub queues: bool,
     /// Whether policies that no router could run are let in.
@@ -223,6 +225,7 @@ impl Default for SignalsConfig {
             snapshots: true,
             refresh: SimTime::ZERO,
             latency: true,
+            prediction: PredictionError::default(),
             queues: true,
             oracle: true,
         }

@@ -8,11 +8,11 @@ use trimtab_sched::{Counters, History, Probe, Queued, Snapshot};
 
 use crate::beliefs::Beliefs;
 use crate::config::RouterConfig;
-use crate::cost::StepShape;
+use crate::cost::{Predictor, StepShape};
 use crate::instance::Instance;
 use crate::links::Links;
 use crate::reports::Report;
-use crate::seq::Seqs;
+use crate::seq::{Seq, Seqs};
 use crate::trial;
 
 /// Where each request in the router's hands is.
@@ -21,6 +21,10 @@ pub(crate) type Slots = FxHashMap<RequestId, u32>;
 /// The looks of a scheduler at the engine.
 pub(crate) struct Looks<'a> {
     pub(crate) now: SimTime,
+    /// The request that the scheduler is asked about; the last to arrive when it is told something.
+    pub(crate) because: RequestId,
+    /// What makes predicted times wrong.
+    pub(crate) predictor: Option<&'a Predictor>,
     pub(crate) instances: &'a [RefCell<Instance>],
     pub(crate) seqs: &'a Seqs,
     pub(crate) slots: &'a Slots,
@@ -44,6 +48,11 @@ impl Looks<'_> {
 
     fn slot(&self, request: RequestId) -> u32 {
         *self.slots.get(&request).expect("schedulers ask about requests that are in the system")
+    }
+
+    /// A true time as the predictor has it.
+    fn predicted(&self, ps: u64, request: RequestId, instance: InstanceId) -> u64 {
+        self.predictor.map_or(ps, |predictor| predictor.predict(ps, request, instance))
     }
 
     fn believed_hit(&self, slot: u32, instance: InstanceId) -> u32 {
@@ -92,7 +101,8 @@ impl Probe for Looks<'_> {
 
     fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {
         let it = self.instances[instance.index()].borrow();
-        it.config.cost.prefill_time(new, cached, it.config.max_batched_tokens)
+        let time = it.config.cost.prefill_time(new, cached, it.config.max_batched_tokens);
+        self.predicted(time, self.because, instance)
     }
 
     fn decode_step_ps(&self, instance: InstanceId, tokens: u32) -> u64 {
@@ -100,20 +110,23 @@ impl Probe for Looks<'_> {
         let seqs = u32::try_from(it.batch_size() + 1).unwrap_or(u32::MAX).min(it.config.max_seqs);
         // What the batch reads is taken to be what it holds: a prefix that several share counts once.
         let held = it.cache().used() * u64::from(it.config.block_tokens);
-        it.config.cost.step(&StepShape::decode(seqs, held + u64::from(tokens)))
+        let step = it.config.cost.step(&StepShape::decode(seqs, held + u64::from(tokens)));
+        self.predicted(step, self.because, instance)
     }
 
     fn queue_ps(&self, instance: InstanceId) -> u64 {
         let it = self.settled(instance);
-        let prefill =
-            |miss, prompt: u32| it.config.cost.prefill_time(miss, prompt - miss, it.config.max_batched_tokens);
+        let prefill = |seq: &Seq, miss: u32| {
+            let time = it.config.cost.prefill_time(miss, seq.target - miss, it.config.max_batched_tokens);
+            self.predicted(time, seq.request.id, instance)
+        };
         let there = it.waiting().iter().copied().chain(it.prefilling()).map(|slot| {
             let seq = &self.seqs[slot];
-            prefill(seq.pending, seq.target)
+            prefill(seq, seq.pending)
         });
         let coming = self.transit[instance.index()].iter().map(|&slot| {
             let seq = &self.seqs[slot];
-            prefill(seq.booked_miss, seq.target)
+            prefill(seq, seq.booked_miss)
         });
         there.chain(coming).sum()
     }

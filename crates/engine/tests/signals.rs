@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use common::generate::Case;
 use proptest::prelude::*;
-use trimtab_core::{FixedWorkload, InstanceId, Request, RequestId, SimTime};
-use trimtab_engine::cost::Linear;
+use trimtab_core::{FixedWorkload, InstanceId, Request, RequestId, RngStreams, SimTime};
+use trimtab_engine::cost::{Linear, PredictionError, Predictor};
 use trimtab_engine::{
     ClusterConfig, DecisionLog, Link, Order, Outcome, PrefixSignal, RouterConfig, Row, RunResult, SignalsConfig,
     SignalsOff, Stepping, TransferConfig, run,
@@ -121,9 +121,11 @@ fn signals() -> impl Strategy<Value = SignalsConfig> {
         2 => (prop::option::of(0u64..200), prop::option::of((1u64..3000).prop_map(SimTime)))
             .prop_map(|(capacity_tokens, ttl)| PrefixSignal::Shadow { capacity_tokens, ttl }),
     ];
-    (prefix, prop_oneof![Just(0), 1u64..1000]).prop_map(|(prefix, refresh)| SignalsConfig {
+    let sigma = prop_oneof![Just(0.0), 0.1f64..1.0];
+    (prefix, prop_oneof![Just(0), 1u64..1000], sigma).prop_map(|(prefix, refresh, sigma)| SignalsConfig {
         prefix,
         refresh: SimTime(refresh),
+        prediction: PredictionError { sigma, ..PredictionError::default() },
         ..SignalsConfig::default()
     })
 }
@@ -323,6 +325,48 @@ fn history_is_what_had_completed() {
         }
     }
     assert!(busy > 1000, "the cases complete requests: {busy}");
+}
+
+/// Sends each request where the case says, and keeps what is predicted of it everywhere.
+struct Pricer {
+    route: Vec<usize>,
+    told: Arc<Mutex<Vec<(RequestId, InstanceId, u64)>>>,
+}
+
+impl Scheduler for Pricer {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        let priced = view.members().iter().map(|&i| (arrival.id, i, view.prefill_ps(i, arrival.prompt.tokens, 0)));
+        self.told.lock().expect("one thread").extend(priced);
+        Decision::Route(InstanceId::from_index(self.route[arrival.id.index()]))
+    }
+}
+
+#[test]
+fn predictions_are_wrong_by_what_was_asked_for() {
+    let mut wrong = 0;
+    for seed in 0..100 {
+        let case = Case::new(seed);
+        let go = |prediction| {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let signals = SignalsConfig { prediction, ..SignalsConfig::default() };
+            let config = ClusterConfig { signals, ..case.config.clone() };
+            let latency = def(Signals { latency: true, ..Signals::NONE }, false);
+            let pricer = Pricer { route: case.route.clone(), told: told.clone() };
+            let result = run(&config, &latency, Box::new(pricer), &mut case.workload.clone());
+            let told = told.lock().expect("one thread").clone();
+            (told, result.rows)
+        };
+        let (exact, rows) = go(PredictionError::default());
+        let error = PredictionError { bias: 1.5, sigma: 0.4, per_instance: true };
+        let (told, same_rows) = go(error);
+        assert_eq!(rows, same_rows, "what nobody acts on changes nothing");
+        let predictor = Predictor::new(error, &RngStreams::new(case.config.seed)).expect("sound");
+        for (&(request, instance, ps), &seen) in exact.iter().zip(&told) {
+            assert_eq!(seen, (request, instance, predictor.predict(ps, request, instance)), "seed {seed}");
+            wrong += usize::from(seen.2 != ps);
+        }
+    }
+    assert!(wrong > 1000, "the predictions differ from the truth: {wrong}");
 }
 
 #[test]

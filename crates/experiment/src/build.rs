@@ -156,9 +156,12 @@ impl Signals {
             },
             Prefix::Off => PrefixSignal::Off,
         };
-        let Self { snapshots, latency, queues, oracle, .. } = *self;
+        let Self { snapshots, latency, prediction, queues, oracle, .. } = *self;
         let refresh = time("signals.refresh_ms", self.refresh_ms)?;
-        Ok(SignalsConfig { prefix, snapshots, refresh, latency, queues, oracle })
+        if !prediction.is_sound() {
+            return Err(invalid("signals.prediction", "needs a bias above 0, up to 1000, and a sigma from 0 to 5"));
+        }
+        Ok(SignalsConfig { prefix, snapshots, refresh, latency, prediction, queues, oracle })
     }
 }
 
@@ -265,6 +268,8 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
+    use trimtab_engine::cost::PredictionError;
+
     use super::*;
 
     #[test]
@@ -281,6 +286,14 @@ mod tests {
                 "round-robin",
                 Signals { refresh_ms: -1.0, ..off },
                 Some("signals.refresh_ms: `-1` ms is not a span of time"),
+            ),
+            (
+                "min-ttft",
+                Signals {
+                    prediction: PredictionError { bias: 0.0, ..PredictionError::default() },
+                    ..Signals::default()
+                },
+                Some("signals.prediction: needs a bias above 0, up to 1000, and a sigma from 0 to 5"),
             ),
         ] {
             let mut scenario = Scenario { signals, ..Scenario::default() };

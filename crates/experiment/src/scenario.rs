@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use trimtab_engine::cost::PredictionError;
 use trimtab_engine::{CacheConfig, Mixing};
 
 /// One simulation. A sweep is many of these.
@@ -200,6 +201,8 @@ pub struct Signals {
     pub refresh_ms: f64,
     /// Whether there is a latency predictor.
     pub latency: bool,
+    /// How wrong it is: mean of predicted over true time, standard deviation of its logarithm.
+    pub prediction: PredictionError,
     /// Whether the router sees the requests that wait at an instance.
     pub queues: bool,
     /// Whether policies may see what no router can.
@@ -216,6 +219,7 @@ impl Default for Signals {
             snapshots: true,
             refresh_ms: 0.0,
             latency: true,
+            prediction: PredictionError::default(),
             queues: true,
             oracle: true,
         }

@@ -53,9 +53,9 @@ impl Simulation<'_> {
     }
 
     fn ask(&mut self, slot: u32) -> Decision {
-        self.consult(|scheduler, looks, view, actions| {
+        let request = self.seqs[slot].request;
+        self.consult(request.id, |scheduler, looks, view, actions| {
             let seq = &looks.seqs[slot];
-            let request = seq.request;
             let arrival = Arrival {
                 id: request.id,
                 arrival: request.arrival,
@@ -74,20 +74,25 @@ impl Simulation<'_> {
 
     pub(super) fn tell(&mut self, hook: &Hook) {
         if self.hooks {
-            self.consult(|scheduler, _, view, actions| scheduler.hook(hook, view, actions));
+            self.consult(self.last_arrival(), |scheduler, _, view, actions| scheduler.hook(hook, view, actions));
             let actions = self.take_actions();
             self.carry_out(&actions);
         }
     }
 
-    /// Shows the scheduler the cluster.
+    fn last_arrival(&self) -> RequestId {
+        RequestId(u32::try_from(self.rows.len().saturating_sub(1)).expect("ids have 32 bits"))
+    }
+
+    /// Shows the scheduler the cluster, because of a request.
     fn consult<R>(
         &mut self,
+        because: RequestId,
         question: impl FnOnce(&mut dyn Scheduler, &Looks<'_>, &ClusterView<'_>, &mut Actions) -> R,
     ) -> R {
         let mut scheduler = self.scheduler.take().expect("a scheduler is asked one thing at a time");
         let mut actions = std::mem::take(&mut self.actions);
-        let looks = self.looks();
+        let looks = self.looks(because);
         let view = ClusterView::new(self.now, &self.members, self.signals, &self.counters, &looks);
         let answer = question(&mut *scheduler, &looks, &view, &mut actions);
         self.scheduler = Some(scheduler);
@@ -95,8 +100,10 @@ impl Simulation<'_> {
         answer
     }
 
-    fn looks(&self) -> Looks<'_> {
+    fn looks(&self, because: RequestId) -> Looks<'_> {
         Looks {
+            because,
+            predictor: self.predictor.as_ref(),
             now: self.now,
             instances: &self.instances,
             seqs: &self.seqs,
@@ -119,7 +126,7 @@ impl Simulation<'_> {
         let (request, prompt) = (seq.request.id, seq.request.prompt.tokens);
         let to = decided.instance();
         let regret = to.filter(|_| self.config.decisions == DecisionLog::Regret).map(|to| {
-            let looks = self.looks();
+            let looks = self.looks(request);
             let mut tried = self.members.iter().map(|&i| (looks.trial_ps(request, prompt, i), i));
             let (best_ps, best) = tried.by_ref().min().expect("there is a member");
             Regret { best, best_ttft: SimTime(best_ps), chosen_ttft: SimTime(looks.trial_ps(request, prompt, to)) }
@@ -243,7 +250,7 @@ impl Simulation<'_> {
         if self.config.decisions == DecisionLog::Off {
             return;
         }
-        let looks = self.looks();
+        let looks = self.looks(self.seqs[slot].request.id);
         let seq = &self.seqs[slot];
         let fetched = seq.fetch.map_or(0, |(_, tokens)| tokens);
         let hit = looks.hit_tokens(seq.request.id, to).max(fetched);

@@ -16,6 +16,7 @@ use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Schedul
 
 use crate::beliefs::Beliefs;
 use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal};
+use crate::cost::Predictor;
 use crate::decisions::DecisionRow;
 use crate::instance::{Instance, News, World};
 use crate::links::Links;
@@ -56,6 +57,7 @@ struct Simulation<'a> {
     links: Links,
     decisions: Option<Vec<DecisionRow>>,
     beliefs: RefCell<Beliefs>,
+    predictor: Option<Predictor>,
     reports: Reports,
     instances: Vec<RefCell<Instance>>,
     members: Vec<InstanceId>,
@@ -95,6 +97,7 @@ pub fn run(
     if matches!(config.signals.prefix, PrefixSignal::Events { .. }) {
         beliefs.follow(&instances);
     }
+    let prediction = config.signals.prediction;
     let refresh = if def.signals.snapshots || def.signals.history { config.signals.refresh } else { SimTime::ZERO };
     let mut simulation = Simulation {
         config,
@@ -110,6 +113,8 @@ pub fn run(
         links: Links::new(config.transfer.as_ref(), count),
         decisions: (config.decisions != DecisionLog::Off).then(Vec::new),
         beliefs: RefCell::new(beliefs),
+        predictor: (!prediction.is_none())
+            .then(|| Predictor::new(prediction, &RngStreams::new(config.seed)).expect("the prediction error is sound")),
         reports: Reports::new(refresh, &instances),
         members: (0..count).map(InstanceId::from_index).collect(),
         idle: Vec::new(),

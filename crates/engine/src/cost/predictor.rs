@@ -1,9 +1,12 @@
 //! Errors of a latency predictor: what a scheduler sees of the step cost when it cannot see it exactly.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use trimtab_core::{InstanceId, RequestId, RngStreams, StreamRng, normal};
 
 /// How wrong predicted times are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct PredictionError {
     /// Mean of predicted over true time; 1 for none.
     pub bias: f64,
@@ -20,6 +23,18 @@ impl Default for PredictionError {
     }
 }
 
+impl PredictionError {
+    /// Whether it is in range: a bias above 0 and at most 1000, a sigma from 0 to 5.
+    pub fn is_sound(&self) -> bool {
+        self.bias > 0.0 && self.bias <= 1e3 && (0.0..=5.0).contains(&self.sigma)
+    }
+
+    /// Whether predicted times are the true ones.
+    pub fn is_none(&self) -> bool {
+        *self == Self { per_instance: self.per_instance, ..Self::default() }
+    }
+}
+
 /// Turns true times into predicted ones.
 ///
 /// The error is lognormal with mean `bias`. It depends on the seed, the request and the instance alone, not on how often
@@ -31,16 +46,14 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// With errors from the stream `predictor`; `None` when `error` is out of range: a bias of at most 0 or beyond 1000, a
-    /// sigma below 0 or beyond 5.
+    /// With errors from the stream `predictor`; `None` when `error` is not sound.
     pub fn new(error: PredictionError, streams: &RngStreams) -> Option<Self> {
-        let sound = error.bias > 0.0 && error.bias <= 1e3 && (0.0..=5.0).contains(&error.sigma);
-        sound.then(|| Self { error, stream: streams.stream("predictor") })
+        error.is_sound().then(|| Self { error, stream: streams.stream("predictor") })
     }
 
     /// The predicted time for a true time, both in picoseconds.
     pub fn predict(&self, ps: u64, request: RequestId, instance: InstanceId) -> u64 {
-        if self.error == (PredictionError { per_instance: self.error.per_instance, ..PredictionError::default() }) {
+        if self.error.is_none() {
             return ps;
         }
         let predicted = libm::round(ps as f64 * self.factor(request, instance));
