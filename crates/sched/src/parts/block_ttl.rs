@@ -9,6 +9,7 @@ use super::recency::Recency;
 #[derive(Debug)]
 pub struct BlockTtl {
     ttl: SimTime,
+    bucket: SimTime,
     capacity: usize,
     pruned: usize,
     live: Recency<(u64, u32), SimTime>,
@@ -20,13 +21,20 @@ impl BlockTtl {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
     pub fn new(ttl: SimTime, capacity: usize, prune_to: f64) -> Self {
         let pruned = (capacity as f64 * prune_to.clamp(0.0, 1.0)) as usize;
-        Self { ttl, capacity, pruned, live: Recency::default(), holders: Holders::default() }
+        Self { ttl, bucket: SimTime(1), capacity, pruned, live: Recency::default(), holders: Holders::default() }
+    }
+
+    /// The same, with expiries rounded up to multiples of `bucket`.
+    #[must_use]
+    pub fn in_buckets(self, bucket: SimTime) -> Self {
+        Self { bucket: bucket.max(SimTime(1)), ..self }
     }
 
     /// These blocks were sent to a worker. All expire at the same time, and the deepest are forgotten first.
     pub fn insert(&mut self, now: SimTime, worker: InstanceId, keys: impl DoubleEndedIterator<Item = u64>) {
         self.expire(now);
-        let expiry = now.checked_add(self.ttl).unwrap_or(SimTime::MAX);
+        let exact = now.checked_add(self.ttl).unwrap_or(SimTime::MAX);
+        let expiry = SimTime(exact.0.checked_next_multiple_of(self.bucket.0).unwrap_or(u64::MAX));
         for key in keys.rev() {
             if self.live.put((key, worker.0), expiry) {
                 self.holders.add(key, worker.0);
@@ -83,6 +91,7 @@ mod tests {
     /// The same with one list, sorted before each pruning.
     struct Naive {
         ttl: SimTime,
+        bucket: u64,
         capacity: usize,
         inserted: u64,
         /// Worker, key, expiry, number of the insertion, depth.
@@ -95,7 +104,8 @@ mod tests {
             self.list.retain(|e| e.2 > now);
             for (depth, &key) in keys.iter().enumerate() {
                 self.list.retain(|e| (e.0, e.1) != (worker, key));
-                self.list.push((worker, key, now + self.ttl, self.inserted, depth));
+                let expiry = SimTime((now + self.ttl).0.div_ceil(self.bucket) * self.bucket);
+                self.list.push((worker, key, expiry, self.inserted, depth));
             }
             if self.list.len() > self.capacity {
                 self.list.sort_by_key(|e| (e.2, e.3, std::cmp::Reverse(e.4)));
@@ -112,10 +122,10 @@ mod tests {
 
     #[test]
     fn equals_a_sorted_list() {
-        for (ttl, capacity) in [(50, 1000), (1000, 60), (200, 30)] {
+        for (ttl, capacity, bucket) in [(50, 1000, 1), (1000, 60, 1), (200, 30, 7), (60, 900, 40)] {
             let ttl = SimTime(ttl);
-            let mut index = BlockTtl::new(ttl, capacity, 0.8);
-            let mut naive = Naive { ttl, capacity, inserted: 0, list: Vec::new() };
+            let mut index = BlockTtl::new(ttl, capacity, 0.8).in_buckets(SimTime(bucket));
+            let mut naive = Naive { ttl, bucket, capacity, inserted: 0, list: Vec::new() };
             let (mut out, mut now) = (Vec::new(), SimTime(0));
             for n in 0..1500_u64 {
                 let draw = |k: u64, below: u64| mix64(n * 8 + k) % below;

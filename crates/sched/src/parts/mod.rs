@@ -2,6 +2,7 @@
 //! follow traffic, measures of load; for routers that keep their own picture of the caches, three approximate prefix
 //! indexes ([`RadixTree`], [`BlockLru`], [`BlockTtl`]); and a queue of parked requests.
 
+mod active_blocks;
 mod block_lru;
 mod block_ttl;
 mod choices;
@@ -17,6 +18,7 @@ mod text;
 mod ties;
 mod waiting;
 
+pub use active_blocks::ActiveBlocks;
 pub use block_lru::BlockLru;
 pub use block_ttl::BlockTtl;
 pub use choices::{Candidates, Choices, MAX_CHOICES, Placement};

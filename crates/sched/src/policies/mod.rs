@@ -32,5 +32,6 @@ schedulers! {
     sglang_bounded_hash,
     sglang_bucket,
     sglang_least_load,
+    dynamo_kv,
     oracle_min_ttft,
 }

@@ -5,6 +5,7 @@
 mod classics;
 mod conformance;
 mod dualmap;
+mod dynamo_kv;
 mod mock;
 mod mooncake;
 mod replay;

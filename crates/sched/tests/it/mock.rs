@@ -297,6 +297,8 @@ pub(crate) struct Did {
     pub(crate) actions: Vec<Action>,
     pub(crate) hit: u32,
     pub(crate) moves: Vec<Moved>,
+    /// What it logged of the candidates.
+    pub(crate) scores: Vec<(InstanceId, f64)>,
 }
 
 /// A queued request that was moved, with its predicted TTFT before and after.
@@ -365,7 +367,7 @@ impl Run {
             Decision::Park => self.parked.push(id),
             Decision::Reject => self.rejected.push(id),
         }
-        Did { decision, actions: actions.list().to_vec(), hit, moves }
+        Did { decision, actions: actions.list().to_vec(), hit, moves, scores: actions.logged().1.to_vec() }
     }
 
     fn send(&mut self, id: RequestId, to: InstanceId) {
@@ -445,6 +447,11 @@ impl Run {
             self.tell(Hook::Finished { request, instance, output_tokens, e2e: since });
         }
         self.cluster.now = self.cluster.now.max(to);
+    }
+
+    /// Lets the first token of a request come out; it stays where it is.
+    pub(crate) fn first_token(&mut self, request: RequestId, instance: InstanceId) {
+        self.tell(Hook::FirstToken { request, instance, ttft: SimTime::ZERO });
     }
 
     /// Ends a request now, whatever it still had to do.
