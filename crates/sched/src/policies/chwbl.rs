@@ -1,10 +1,12 @@
 //! Consistent hashing with bounded loads: walk the ring from the key's owner to the first instance that is not too busy.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::parts::{Ring, hash64};
 use crate::{
-    Actions, Arrival, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals, params_doc, require, typed,
+    Actions, Arrival, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals, params_doc, preset,
+    require, typed,
 };
 
 /// Consistent hashing with bounded loads in the registry.
@@ -21,6 +23,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     hooks: true,
     params: || {
         params_doc::<Params>(&[
+            ("preset", "whose defaults hold for what is left out: `kubeai` (2f32ef4) or `sglang` (factor 1.5, the arriving request not counted)"),
             ("prefix_tokens", "how many leading tokens are hashed; KubeAI: 100 characters"),
             ("load_factor", "bound on requests in flight relative to the mean; KubeAI: 1.25, SGLang: 1.5"),
             ("count_this", "whether the mean counts the arriving request, (total + 1)/n: KubeAI does, SGLang does not"),
@@ -28,7 +31,8 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
         ])
     },
     build: |params, _| {
-        let params: Params = typed(params)?;
+        let sets = [("kubeai", json!({})), ("sglang", json!({ "load_factor": 1.5, "count_this": false }))];
+        let params: Params = typed(&preset(params, &sets)?)?;
         require(params.virtual_nodes >= 1, "virtual_nodes", "at least 1")?;
         require(params.prefix_tokens >= 1, "prefix_tokens", "at least 1")?;
         require(params.load_factor > 0.0, "load_factor", "positive")?;
@@ -39,6 +43,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Params {
+    preset: String,
     prefix_tokens: u32,
     load_factor: f64,
     count_this: bool,
@@ -47,7 +52,7 @@ struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { prefix_tokens: 25, load_factor: 1.25, count_this: true, virtual_nodes: 256 }
+        Self { preset: "kubeai".into(), prefix_tokens: 25, load_factor: 1.25, count_this: true, virtual_nodes: 256 }
     }
 }
 

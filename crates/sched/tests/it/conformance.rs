@@ -96,6 +96,17 @@ fn every_mode_serves_a_busy_cluster() {
         ("preble", json!({ "gate_per_instance": 0, "evict_weight": "miss", "window_s": 5.0 })),
         ("preble", json!({ "capacity_tokens": 5000, "threshold": 0.2, "initial_output_tokens": 0 })),
         ("mooncake", json!({ "theta": null })),
+        ("aibrix-least-latency", json!({ "queue_time": false })),
+        ("aibrix-vtc-basic", json!({ "user": "session", "window_s": 3.0 })),
+        ("production-stack-prefixaware", json!({ "min_match_tokens": 1000, "chunk_tokens": 512 })),
+        ("production-stack-kvaware", json!({ "threshold_tokens": 512 })),
+        ("ray-prefix-affinity", json!({ "imbalance": 3, "max_ongoing": 4, "eviction": true })),
+        ("vllm-data-parallel", json!({ "count_sent": false })),
+        ("xllm-cache-aware", json!({ "division": "real" })),
+        ("lmetric", json!({ "preset": "paper", "reading": "queue-inclusive", "min_new_tokens": 512 })),
+        ("lbgr", json!({ "preset": "calibrated", "max_tree_characters": 10_000 })),
+        ("approx-radix", json!({ "index": "signal" })),
+        ("approx-radix", json!({ "lag_s": 0.5, "ttl_s": 3.0, "max_blocks": 50, "balance_abs": 4 })),
         ("mooncake", json!({ "theta": 1.0, "transfer": "overlapped", "guard": true, "reject": false })),
     ]);
     let registry = Registry::default();

@@ -8,5 +8,6 @@ mod dualmap;
 mod dynamo_kv;
 mod mock;
 mod mooncake;
+mod production;
 mod replay;
 mod sglang;

@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use trimtab_core::{InstanceId, PS_PER_S, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SimTime};
 use trimtab_sched::{
-    Action, Actions, Arrival, BuildContext, ClusterView, Counters, Decision, Hook, InstanceInfo, Probe, Queued,
-    Registry, Scheduler, SchedulerDef, Snapshot,
+    Action, Actions, Arrival, BuildContext, ClusterView, Counters, Decision, History, Hook, InstanceInfo, Probe,
+    Queued, Registry, Scheduler, SchedulerDef, Snapshot,
 };
 
 pub(crate) const BLOCK: u32 = 512;
@@ -72,6 +72,11 @@ pub(crate) struct Cluster {
     /// Tokens per second between any two instances.
     pub(crate) link: Option<u64>,
     pub(crate) slo: Option<SimTime>,
+    /// Where set, what instances report instead of their state here, by id.
+    pub(crate) reports: Vec<(Snapshot, History)>,
+    /// Where set, the tokens believed cached of any prompt, by instance.
+    pub(crate) believed: Vec<u32>,
+    pub(crate) seed: u64,
     /// How often a scheduler looked.
     pub(crate) looks: Cell<u64>,
     instances: Vec<Instance>,
@@ -95,6 +100,9 @@ impl Cluster {
             frozen: false,
             link: None,
             slo: None,
+            reports: Vec::new(),
+            believed: Vec::new(),
+            seed: 1,
             looks: Cell::new(0),
             instances: (0..instances)
                 .map(|_| Instance { cache: Lru { capacity: capacity_blocks, ..Lru::default() }, ..Instance::default() })
@@ -130,7 +138,11 @@ impl Cluster {
             max_seqs: 256,
             prefill_tokens_per_s: SPEED,
         };
-        BuildContext { instances: vec![info; self.instances.len()], streams: RngStreams::new(1), slo_ttft: self.slo }
+        BuildContext {
+            instances: vec![info; self.instances.len()],
+            streams: RngStreams::new(self.seed),
+            slo_ttft: self.slo,
+        }
     }
 
     fn path(&self, id: RequestId) -> Vec<PrefixId> {
@@ -242,6 +254,9 @@ fn work_ps(tokens: u32) -> u64 {
 impl Probe for Cluster {
     fn snapshot(&self, at: InstanceId) -> Snapshot {
         self.look();
+        if let Some(&(report, _)) = self.reports.get(at.index()) {
+            return report;
+        }
         let instance = &self.instances[at.index()];
         Snapshot {
             at: self.now,
@@ -254,6 +269,11 @@ impl Probe for Cluster {
         }
     }
 
+    fn history(&self, at: InstanceId) -> History {
+        self.look();
+        self.reports.get(at.index()).map_or(History::default(), |&(_, history)| history)
+    }
+
     fn hit_tokens(&self, request: RequestId, at: InstanceId) -> u32 {
         self.look();
         self.hit(request, at)
@@ -262,6 +282,10 @@ impl Probe for Cluster {
     fn all_hit_tokens(&self, request: RequestId, out: &mut Vec<u32>) {
         self.look();
         out.clear();
+        if !self.believed.is_empty() {
+            out.extend(&self.believed);
+            return;
+        }
         out.extend((0..self.instances.len()).map(|at| self.hit(request, InstanceId::from_index(at))));
     }
 
