@@ -1,17 +1,14 @@
 //! From a scenario to a cluster that can run, everything checked.
 
-use std::sync::Arc;
-
-use trimtab_core::{PS_PER_US, SimTime, nearest_name};
-use trimtab_engine::cost::{Analytic, Fixed, Linear, Polynomial, StepCost};
+use trimtab_core::{SimTime, nearest_name};
 use trimtab_engine::{
     ClusterConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff, Stepping,
     TransferConfig,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
-use crate::catalog::{self, CatalogError};
-use crate::scenario::{Cluster, Cost, Order, Prefix, Router, Scenario, Signals, Transfer};
+use crate::catalog::CatalogError;
+use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Transfer};
 
 /// Why a scenario cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +46,7 @@ pub enum ScenarioError {
     },
 }
 
-fn invalid(field: &'static str, detail: impl Into<String>) -> ScenarioError {
+pub(crate) fn invalid(field: &'static str, detail: impl Into<String>) -> ScenarioError {
     ScenarioError::Invalid { field, detail: detail.into() }
 }
 
@@ -57,6 +54,7 @@ impl Scenario {
     /// The scenario with every derived value filled in, so that it can be printed in full.
     pub fn resolved(&self) -> Result<Self, ScenarioError> {
         let mut resolved = self.clone();
+        resolved.cluster.cost = self.cluster.cost.resolved(&self.cluster.hardware)?;
         resolved.cluster.kv_tokens = Some(self.cluster.kv_blocks()? * u64::from(self.cluster.block_tokens));
         Ok(resolved)
     }
@@ -117,9 +115,7 @@ impl Transfer {
         let bytes = match self.kv_bytes_per_token {
             Some(bytes) => bytes,
             // All ranks of an instance share the tokens' KV.
-            None => catalog::resolve(&cluster.model, &cluster.hardware, cluster.tp, catalog::Overrides::default())?
-                .model()
-                .kv_bytes_per_token(),
+            None => cluster.deployment()?.model().kv_bytes_per_token(),
         };
         let (field, bandwidth) = ("transfer.bandwidth_gb_s", self.bandwidth_gb_s);
         let time = SimTime::from_secs_f64(bytes / (bandwidth * 1e9)).filter(|_| bandwidth > 0.0 && bytes > 0.0);
@@ -213,7 +209,8 @@ impl Cluster {
                 let detail = format!("{tokens} tokens do not hold one block of {} tokens", self.block_tokens);
                 Err(invalid("cluster.kv_tokens", detail))
             }
-            None => Ok(catalog::resolve(&self.model, &self.hardware, self.tp, catalog::Overrides::default())?
+            None => Ok(self
+                .deployment()?
                 .kv_blocks(self.block_tokens, self.max_batched_tokens, self.memory_share)
                 .map_err(CatalogError::from)?),
         }
@@ -240,34 +237,11 @@ impl Cluster {
             cache: self.cache,
         })
     }
-
-    fn step_cost(&self, kv_blocks: u64) -> Result<Arc<dyn StepCost>, ScenarioError> {
-        let ps = |field, us: f64| {
-            let time = SimTime::from_secs_f64(us / 1e6).filter(|t| t.0 < 3_600_000_000 * PS_PER_US);
-            time.map(|t| t.0).ok_or_else(|| invalid(field, format!("`{us}` us is not a time between 0 and an hour")))
-        };
-        Ok(match self.cost {
-            Cost::Analytic => {
-                let deployment = catalog::resolve(&self.model, &self.hardware, self.tp, catalog::Overrides::default())?;
-                Arc::new(Analytic::new(deployment, self.max_batched_tokens))
-            }
-            Cost::Linear { step_us, per_prefill_token_us, per_seq_us, per_context_us } => Arc::new(Linear {
-                step: ps("cluster.cost.step_us", step_us)?,
-                per_prefill_token: ps("cluster.cost.per_prefill_token_us", per_prefill_token_us)?,
-                per_seq: ps("cluster.cost.per_seq_us", per_seq_us)?,
-                per_context: ps("cluster.cost.per_context_us", per_context_us)?,
-            }),
-            Cost::Fixed { prefill_ms, decode_ms } => Arc::new(Fixed {
-                prefill: ps("cluster.cost.prefill_ms", prefill_ms * 1e3)?,
-                decode: ps("cluster.cost.decode_ms", decode_ms * 1e3)?,
-            }),
-            Cost::Polynomial => Arc::new(Polynomial { kv_tokens: kv_blocks * u64::from(self.block_tokens) }),
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use trimtab_core::PS_PER_US;
     use trimtab_engine::cost::PredictionError;
 
     use super::*;

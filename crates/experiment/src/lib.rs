@@ -16,6 +16,7 @@ pub mod scenario;
 pub mod simulate;
 pub mod spec;
 pub mod stats;
+mod step_cost;
 pub mod summary;
 pub mod sweep;
 pub mod table_profile;

@@ -352,7 +352,7 @@ fn hashed(mut scenario: Scenario, hashes: &mut BTreeMap<PathBuf, String>) -> Res
     let Some(path) = &scenario.workload.trace else { return Ok(scenario) };
     let found = match hashes.get(path) {
         Some(found) => found.clone(),
-        None => file_sha256(path).inspect(|found| drop(hashes.insert(path.clone(), found.clone())))?,
+        None => file_sha256(&[path]).inspect(|found| drop(hashes.insert(path.clone(), found.clone())))?,
     };
     if let Some(expected) = scenario.workload.sha256.as_ref().filter(|e| !e.eq_ignore_ascii_case(&found)) {
         let mismatch = crate::traces::TraceError::Mismatch { path: path.clone(), expected: expected.clone(), found };

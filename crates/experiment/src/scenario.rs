@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use trimtab_engine::cost::PredictionError;
+use trimtab_engine::cost::{PredictionError, WeightType};
 use trimtab_engine::{CacheConfig, Mixing};
+
+pub use crate::step_cost::Cost;
 
 /// One simulation. A sweep is many of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +48,9 @@ pub struct Cluster {
     pub hardware: String,
     /// Tensor-parallel degree.
     pub tp: u32,
+    /// Storage type of the weights instead of the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightType>,
     /// KV cache of an instance in tokens; derived from model and hardware when absent.
     pub kv_tokens: Option<u64>,
     /// Share of the card's memory that the server may use, for the derived KV cache.
@@ -77,6 +82,7 @@ impl Default for Cluster {
             model: "qwen2.5-7b".into(),
             hardware: "h100".into(),
             tp: 1,
+            weights: None,
             kv_tokens: None,
             memory_share: 0.9,
             block_tokens: 16,
@@ -103,39 +109,6 @@ pub enum Order {
     LongestPrefix,
     /// Preble's ten groups by cached share, visited in turn: 100, 90, ..., 10 requests of each.
     Preble,
-}
-
-/// How long a step takes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Cost {
-    /// From model and hardware.
-    #[default]
-    Analytic,
-    /// `step + per_prefill_token * tokens + per_seq * batch + per_context * context`.
-    Linear {
-        /// Microseconds of every step.
-        #[serde(default)]
-        step_us: f64,
-        /// Microseconds for each new prompt token.
-        #[serde(default)]
-        per_prefill_token_us: f64,
-        /// Microseconds for each sequence.
-        #[serde(default)]
-        per_seq_us: f64,
-        /// Microseconds for each token of decode context.
-        #[serde(default)]
-        per_context_us: f64,
-    },
-    /// The same for every pass of a kind.
-    Fixed {
-        /// Milliseconds added by any prefill.
-        prefill_ms: f64,
-        /// Milliseconds added by any decode.
-        decode_ms: f64,
-    },
-    /// The polynomial that dynamo-mocker 1.6.1 ships as its default.
-    Polynomial,
 }
 
 /// The requests.

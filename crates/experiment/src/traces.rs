@@ -35,18 +35,21 @@ pub enum TraceError {
     },
 }
 
-/// SHA-256 of a file, in hexadecimal.
-pub fn file_sha256(path: &Path) -> Result<String, TraceError> {
-    let io = |source| TraceError::Io { path: path.into(), source };
-    let mut file = std::fs::File::open(path).map_err(io)?;
+/// SHA-256 of files, one after the other, in hexadecimal.
+pub fn file_sha256<P: AsRef<Path>>(paths: &[P]) -> Result<String, TraceError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(io)? {
-            0 => return Ok(hex(&hash.finalize())),
-            n => hash.update(&buffer[..n]),
+    for path in paths.iter().map(AsRef::as_ref) {
+        let io = |source| TraceError::Io { path: path.into(), source };
+        let mut file = std::fs::File::open(path).map_err(io)?;
+        loop {
+            match file.read(&mut buffer).map_err(io)? {
+                0 => break,
+                n => hash.update(&buffer[..n]),
+            }
         }
     }
+    Ok(hex(&hash.finalize()))
 }
 
 /// SHA-256 of text, in hexadecimal.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::Value;
 use trimtab_core::{PrefixForest, Request, RequestId, SimTime, Workload};
+use trimtab_engine::cost::WeightType;
 use trimtab_engine::{Generated, Mixing, Outcome, Row, RunResult, Stepping, Visible};
 use trimtab_experiment::metrics::{self, Metrics, Quantiles};
 use trimtab_experiment::scenario::{Cost, Order, Scenario};
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// GPUs per instance (tensor parallel)
     #[arg(long, default_value_t = 1)]
     tp: u32,
+    /// Storage type of the weights: bf16 or fp8
+    #[arg(long, value_name = "TYPE", value_parser = named::<WeightType>)]
+    weights: Option<WeightType>,
     /// KV cache per instance in tokens, instead of what fits
     #[arg(long, value_name = "N")]
     kv_tokens: Option<u64>,
@@ -94,7 +98,7 @@ pub(crate) struct Args {
     /// Generated blocks that nothing can name: free or keep
     #[arg(long, default_value = "free", value_parser = named::<Generated>)]
     generated: Generated,
-    /// Step cost: analytic, polynomial, or JSON such as '{"kind":"fixed","prefill_ms":20,"decode_ms":10}'
+    /// Step cost: analytic, polynomial, or JSON such as '{"kind":"analytic","profile":"fitted"}'
     #[arg(long, default_value = "analytic", value_parser = cost)]
     cost: Cost,
     /// TTFT objective
@@ -156,6 +160,7 @@ impl Args {
         cluster.model.clone_from(&self.model);
         cluster.hardware.clone_from(&self.hardware);
         cluster.tp = self.tp;
+        cluster.weights = self.weights;
         cluster.kv_tokens = self.kv_tokens;
         cluster.block_tokens = self.block_tokens;
         cluster.max_batched_tokens = self.max_batched_tokens;

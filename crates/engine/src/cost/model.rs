@@ -1,9 +1,10 @@
 //! A transformer by its dimensions.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Storage type of the layer weights. Embeddings, activations and KV stay in 16 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WeightType {
     /// 16 bits.

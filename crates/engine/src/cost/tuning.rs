@@ -1,11 +1,12 @@
 //! The fitted parameters of the step cost.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How far real kernels stay below the data sheet, and what a step costs besides: the fitted parameters.
 ///
 /// Efficiencies are shares of the rated peak; a card that boosts above its rating may exceed 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tuning {
     /// Memory efficiency of reading weights.

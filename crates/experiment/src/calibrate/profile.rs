@@ -74,6 +74,11 @@ impl ProfileFile {
         Self { schema: SCHEMA.to_owned(), profile }
     }
 
+    /// The profiles that come with trimtab.
+    pub fn built_in() -> Self {
+        toml::from_str(include_str!("../../../../experiments/profiles/fitted.toml")).expect("a test reads the profiles")
+    }
+
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Self, ProfileError> {
         let text = std::fs::read_to_string(path).map_err(|source| ProfileError::Read { path: path.into(), source })?;
