@@ -20,6 +20,8 @@ pub struct UnionMatch {
     pub tokens: u32,
     /// The worker that the deepest edge names; `None` in a tree without workers.
     pub worker: Option<InstanceId>,
+    /// Whether the one that created the edge has left it, so that any of its holders is named.
+    pub any: bool,
 }
 
 /// A radix tree with a set of workers at every edge.
@@ -45,8 +47,9 @@ struct Edge {
     runs: Vec<(PrefixId, u32)>,
     /// Sorted by worker.
     tenants: Vec<Tenant>,
-    /// The worker named by matches while it still holds the edge: the one that created it.
+    /// The worker named by matches while it still holds the edge: the one that created it, or else any.
     named: Option<u32>,
+    any: bool,
     children: u32,
 }
 
@@ -59,6 +62,10 @@ struct Tenant {
 }
 
 impl Edge {
+    fn new(parent: u32, start: u32, runs: Vec<(PrefixId, u32)>, named: Option<u32>) -> Self {
+        Self { parent, start, runs, tenants: Vec::new(), named, any: false, children: 0 }
+    }
+
     fn end(&self) -> u32 {
         self.runs.last().map_or(self.start, |&(_, end)| end)
     }
@@ -89,7 +96,7 @@ impl RadixTree {
     /// An empty tree. A match refreshes the edge's time of use once in `refresh_every` operations: 8 in SGLang.
     pub fn new(refresh_every: u64) -> Self {
         assert!(refresh_every >= 1, "refreshing once in none");
-        let root = Edge { parent: ROOT, start: 0, runs: Vec::new(), tenants: Vec::new(), named: None, children: 0 };
+        let root = Edge::new(ROOT, 0, Vec::new(), None);
         Self {
             edges: vec![root],
             unused: Vec::new(),
@@ -98,6 +105,12 @@ impl RadixTree {
             clock: 0,
             refresh_every,
         }
+    }
+
+    /// The same, with the count of operations beginning elsewhere: it decides which matches refresh.
+    #[must_use]
+    pub fn counting_from(self, clock: u64) -> Self {
+        Self { clock, ..self }
     }
 
     /// Makes a worker known without any text.
@@ -136,13 +149,16 @@ impl RadixTree {
     pub fn matched(&mut self, text: &Text) -> UnionMatch {
         let (edge, tokens) = self.walk(text, |_| true);
         let node = &mut self.edges[edge as usize];
-        let named = node.named.filter(|&worker| node.holds(worker)).or(node.tenants.first().map(|t| t.worker));
-        node.named = named;
+        if !node.named.is_some_and(|worker| node.holds(worker)) {
+            node.named = node.tenants.first().map(|t| t.worker);
+            node.any = node.tenants.len() > 1;
+        }
+        let (named, any) = (node.named, node.any);
         let now = self.tick();
         if let Some(worker) = named.filter(|_| now.is_multiple_of(self.refresh_every)) {
             self.use_at(edge, worker, now);
         }
-        UnionMatch { tokens, worker: named.map(InstanceId) }
+        UnionMatch { tokens, worker: named.map(InstanceId), any }
     }
 
     /// Leading tokens that this worker was sent; refreshes nothing.
@@ -262,8 +278,7 @@ impl RadixTree {
 
     /// Adds the rest of a text behind an edge.
     fn append(&mut self, parent: u32, start: u32, runs: &[(PrefixId, u32)], worker: u32) {
-        let edge = Edge { parent, start, runs: runs.to_vec(), tenants: Vec::new(), named: Some(worker), children: 0 };
-        let id = self.store(edge);
+        let id = self.store(Edge::new(parent, start, runs.to_vec(), Some(worker)));
         self.next.insert((parent, runs[0].0), id);
         self.edges[parent as usize].children += 1;
         let now = self.tick();
@@ -294,6 +309,7 @@ impl RadixTree {
             runs: head,
             tenants: node.tenants.iter().map(|t| Tenant { children: 1, ..*t }).collect(),
             named: node.named,
+            any: node.any,
             children: 1,
         };
         let parent = node.parent;

@@ -43,6 +43,12 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
             ("units", "what the tree is measured in: `characters`, as over HTTP, or `tokens`, as over gRPC"),
             ("chars_per_token", "characters of a token, for `max_tree_size`; 4 is usual for English"),
             ("refresh_every", "a match refreshes its edge once in so many tree operations; 8 (epoch & 7 = 0)"),
+            (
+                "epoch_start",
+                "operations that were counted before the workers were entered, which decides what `refresh_every` meets; a \
+                 race in the source, where each worker that registers enters all known ones, so only the remainder by 8 \
+                 is a property of a run",
+            ),
             ("insert_when_imbalanced", "whether a request that the shortest queue gets enters the tree: it does"),
         ])
     },
@@ -62,6 +68,7 @@ struct Params {
     units: Units,
     chars_per_token: f64,
     refresh_every: u64,
+    epoch_start: u64,
     insert_when_imbalanced: bool,
 }
 
@@ -78,6 +85,7 @@ impl Default for Params {
             units: Units::Characters,
             chars_per_token: 4.0,
             refresh_every: 8,
+            epoch_start: 0,
             insert_when_imbalanced: true,
         }
     }
@@ -116,9 +124,9 @@ fn build(params: &serde_json::Value, context: &BuildContext) -> Result<Box<dyn S
     require(params.refresh_every >= 1, "refresh_every", "at least 1")?;
     let interval = SimTime::from_secs_f64(params.eviction_interval_s)
         .ok_or_else(|| ParamError("parameter `eviction_interval_s` must be a span of time".into()))?;
-    let mut tree = RadixTree::new(params.refresh_every);
+    let mut tree = RadixTree::new(params.refresh_every).counting_from(params.epoch_start);
     for index in 0..context.instances.len() {
-        // A worker is registered by inserting the empty text under it, which counts as an operation on the tree.
+        // A worker is entered by inserting the empty text under it, which counts as an operation on the tree.
         tree.insert(&Text::default(), InstanceId::from_index(index));
     }
     let per_token = match params.units {
@@ -175,7 +183,7 @@ impl Scheduler for CacheAware {
         let found = self.tree.matched(&self.text);
         let chosen = match found.worker {
             Some(named) if self.well_matched(found.tokens) => {
-                actions.reason("match");
+                actions.reason(if found.any { "match: any holder" } else { "match" });
                 named
             }
             _ => match self.params.low_match {

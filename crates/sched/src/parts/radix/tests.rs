@@ -15,6 +15,7 @@ struct Node {
     children: Vec<usize>,
     tenants: BTreeMap<u32, u64>,
     named: Option<u32>,
+    any: bool,
 }
 
 /// The same rules on strings, as one would write them down.
@@ -50,6 +51,7 @@ impl Naive {
                     children: Vec::new(),
                     tenants: BTreeMap::from([(worker, used)]),
                     named: Some(worker),
+                    any: false,
                 };
                 self.nodes.push(leaf);
                 let id = self.nodes.len() - 1;
@@ -99,15 +101,16 @@ impl Naive {
         let node = &mut self.nodes[at];
         if !node.named.is_some_and(|w| node.tenants.contains_key(&w)) {
             node.named = node.tenants.keys().next().copied();
+            node.any = node.tenants.len() > 1;
         }
-        let named = node.named;
+        let (named, any) = (node.named, node.any);
         let now = self.tick();
         if let Some(used) = named.and_then(|w| self.nodes[at].tenants.get_mut(&w))
             && now.is_multiple_of(self.refresh_every)
         {
             *used = now;
         }
-        UnionMatch { tokens, worker: named.map(InstanceId) }
+        UnionMatch { tokens, worker: named.map(InstanceId), any }
     }
 
     fn is_leaf(&self, node: usize, worker: u32) -> bool {
@@ -231,13 +234,13 @@ fn a_split_edge_keeps_its_tenants_and_its_name() {
         (text(&[(1, 100), (3, 180)]), 180, b),
         (text(&[(1, 100), (2, 300), (7, 900)]), 300, a),
     ] {
-        assert_eq!(tree.matched(&wanted), UnionMatch { tokens, worker: Some(worker) });
+        assert_eq!(tree.matched(&wanted), UnionMatch { tokens, worker: Some(worker), any: false });
     }
     assert_eq!((tree.held(a), tree.held(b)), (300, 250));
     // Without the first, the second is all that is left to name.
     tree.remove_worker(a);
-    assert_eq!(tree.matched(&text(&[(1, 100), (2, 300)])), UnionMatch { tokens: 100, worker: Some(b) });
+    assert_eq!(tree.matched(&text(&[(1, 100), (2, 300)])), UnionMatch { tokens: 100, worker: Some(b), any: false });
     assert_eq!((tree.held(a), tree.held(b)), (0, 250));
     tree.remove_worker(b);
-    assert_eq!(tree.matched(&text(&[(1, 100)])), UnionMatch { tokens: 0, worker: None });
+    assert_eq!(tree.matched(&text(&[(1, 100)])), UnionMatch { tokens: 0, worker: None, any: false });
 }
