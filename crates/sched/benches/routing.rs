@@ -7,13 +7,15 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::Instant;
 use trimtab_core::{
     InstanceId, PS_PER_MS, PrefixForest, PrefixId, Prompt, RequestId, RngStreams, SessionId, SimTime, TenantId,
 };
 use trimtab_sched::{
-    Actions, Arrival, BuildContext, ClusterView, Counters, InstanceInfo, Probe, Queued, Registry, Snapshot, parts,
+    Actions, Arrival, BuildContext, ClusterView, Counters, Decision, Hook, InstanceInfo, Probe, Queued, Registry,
+    Snapshot, parts,
 };
 
 /// Loads and hits that differ between instances and cost nothing to find.
@@ -59,8 +61,8 @@ const ROUNDS: u32 = 60;
 /// Prompts of a round; none is repeated in another.
 const PROMPTS: u32 = 100;
 
-/// Prompts of 20 blocks: one shared block, one of 400 sessions, the rest its own.
-fn prompts() -> (PrefixForest, Vec<Vec<PrefixId>>) {
+/// Prompts of so many blocks: one shared block, one of 400 sessions, the rest its own.
+fn prompts(blocks: u32) -> (PrefixForest, Vec<Vec<PrefixId>>) {
     let mut forest = PrefixForest::new();
     let mut grow = |parent: Option<PrefixId>, blocks: u32| {
         (0..blocks).fold(parent, |parent, _| {
@@ -71,13 +73,13 @@ fn prompts() -> (PrefixForest, Vec<Vec<PrefixId>>) {
     let system = grow(None, 1);
     let sessions: Vec<_> = (0..400).map(|_| grow(system, 1)).collect();
     let leaves: Vec<_> = (0..ROUNDS * PROMPTS)
-        .map(|n| grow(sessions[usize::try_from(parts::mix64(u64::from(n)) % 400).expect("small")], 18))
+        .map(|n| grow(sessions[usize::try_from(parts::mix64(u64::from(n)) % 400).expect("small")], blocks - 2))
         .collect();
     let mut path = Vec::new();
     let paths = leaves
         .into_iter()
         .map(|leaf| {
-            forest.path(Prompt { leaf, tokens: 10_240 }, &mut path);
+            forest.path(Prompt { leaf, tokens: blocks * 512 }, &mut path);
             path.clone()
         })
         .collect();
@@ -85,8 +87,8 @@ fn prompts() -> (PrefixForest, Vec<Vec<PrefixId>>) {
 }
 
 /// Nanoseconds per decision, the best of several rounds.
-fn measure(name: &str, params: &Value, instances: u32, queued: u32) -> f64 {
-    let (forest, paths) = prompts();
+fn measure(name: &str, params: &Value, instances: u32, queued: u32, blocks: u32) -> f64 {
+    let (forest, paths) = prompts(blocks);
     let n = instances as usize;
     let info = InstanceInfo {
         kv_blocks: 2_000,
@@ -111,6 +113,7 @@ fn measure(name: &str, params: &Value, instances: u32, queued: u32) -> f64 {
     let probe = Fixed { pending: loads, queued };
     let members: Vec<InstanceId> = (0..instances).map(InstanceId).collect();
     let mut actions = Actions::new(false);
+    let mut live = VecDeque::new();
     let mut best = f64::INFINITY;
     for round in 0..ROUNDS {
         let start = Instant::now();
@@ -119,7 +122,7 @@ fn measure(name: &str, params: &Value, instances: u32, queued: u32) -> f64 {
             let arrival = Arrival {
                 id: RequestId(at),
                 arrival: now,
-                prompt: Prompt { leaf: paths[at as usize].last().copied(), tokens: 10_240 },
+                prompt: Prompt { leaf: paths[at as usize].last().copied(), tokens: blocks * 512 },
                 path: &paths[at as usize],
                 forest: &forest,
                 session: Some(SessionId(at % 400)),
@@ -129,8 +132,19 @@ fn measure(name: &str, params: &Value, instances: u32, queued: u32) -> f64 {
                 priority: 0,
             };
             let view = ClusterView::new(now, &members, def.signals, &counters, &probe);
-            black_box(scheduler.route(&arrival, &view, &mut actions));
+            let decision = black_box(scheduler.route(&arrival, &view, &mut actions));
             actions.clear();
+            // Every request ends 500 later, so that ledgers neither stay empty nor grow for ever.
+            if let Decision::Route(instance) = decision {
+                live.push_back((arrival.id, instance));
+            }
+            if def.hooks && live.len() > 500 {
+                let (request, instance) = live.pop_front().expect("it is not empty");
+                scheduler.hook(&Hook::FirstToken { request, instance, ttft: SimTime::ZERO }, &view, &mut actions);
+                let finished = Hook::Finished { request, instance, output_tokens: 1, e2e: SimTime::ZERO };
+                scheduler.hook(&finished, &view, &mut actions);
+                actions.clear();
+            }
         }
         // The first rounds fill tables and windows.
         if round >= 12 {
@@ -143,7 +157,7 @@ fn measure(name: &str, params: &Value, instances: u32, queued: u32) -> f64 {
 fn main() {
     const FLEETS: [u32; 4] = [8, 64, 512, 4096];
     let line = |name: &str, params: &Value, queued: u32| {
-        let times = FLEETS.map(|n| measure(name, params, n, queued));
+        let times = FLEETS.map(|n| measure(name, params, n, queued, 20));
         let slope = (times[3] - times[1]) / f64::from(FLEETS[3] - FLEETS[1]);
         let label = if params.is_null() { name.to_owned() } else { format!("{name} {params}") };
         print!("{label:<58}");
@@ -152,6 +166,9 @@ fn main() {
         }
         println!("{slope:>14.2}");
     };
+    if std::env::args().any(|arg| arg == "--long-prompts") {
+        return long_prompts();
+    }
     println!("{:<58}{:>12}{:>12}{:>12}{:>12}{:>14}", "ns per decision, by instances", 8, 64, 512, 4096, "ns/instance");
     let registry = Registry::default();
     let apart = ["preble", "oracle-min-ttft"];
@@ -166,4 +183,24 @@ fn main() {
     line("oracle-min-ttft", &Value::Null, 0);
     println!("both candidates overloaded, 100 requests queued at each (divide by 200 for one queued request scanned):");
     line("dualmap", &Value::Null, 100);
+    long_prompts();
+}
+
+fn long_prompts() {
+    let registry = Registry::default();
+    println!("64 instances, prompts of 100 blocks, ends of requests included:");
+    for def in registry.all() {
+        println!("{:<58}{:>12.0}", def.name, measure(def.name, &Value::Null, 64, 0, 100));
+    }
+    for (name, params) in [
+        ("sglang-cache-aware", json!({ "max_tree_size": 1_000_000, "eviction_interval_s": 1.0 })),
+        ("dynamo-kv", json!({ "index": "approximate" })),
+        (
+            "dynamo-kv",
+            json!({ "index": "approximate", "preset": "earlier", "queue_threshold": null, "max_blocks": 100_000 }),
+        ),
+        ("dynamo-kv", json!({ "temperature": 1.0, "overlap_score_credit_decay": 1.0 })),
+    ] {
+        println!("{:<58}{:>12.0}", format!("{name} {params}"), measure(name, &params, 64, 0, 100));
+    }
 }

@@ -9,7 +9,7 @@ use super::recency::Recency;
 #[derive(Debug)]
 pub struct BlockLru {
     capacity: usize,
-    workers: Vec<Recency<u64, ()>>,
+    workers: Vec<Recency<u64>>,
     holders: Holders,
 }
 
@@ -31,11 +31,11 @@ impl BlockLru {
         }
         let own = &mut self.workers[worker.index()];
         for key in keys {
-            if own.put(key, ()) {
+            if own.put(key) {
                 self.holders.add(key, worker.0);
             }
             while own.len() > capacity {
-                let (oldest, ()) = own.pop().expect("more than none");
+                let oldest = own.pop().expect("more than none");
                 self.holders.remove(oldest, worker.0);
             }
         }
@@ -55,7 +55,7 @@ impl BlockLru {
     /// Forgets a worker.
     pub fn remove_worker(&mut self, worker: InstanceId) {
         if let Some(own) = self.workers.get_mut(worker.index()) {
-            while let Some((key, ())) = own.pop() {
+            while let Some(key) = own.pop() {
                 self.holders.remove(key, worker.0);
             }
         }

@@ -1,9 +1,10 @@
 //! Block keys with a time to live: what Dynamo's router believes when workers publish no events.
 
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 use trimtab_core::{InstanceId, SimTime};
 
-use super::holders::Holders;
-use super::recency::Recency;
+use super::holders::Bits;
 
 /// Blocks that were sent to workers within the last `ttl`, at most `capacity` (block, worker) pairs of them.
 #[derive(Debug)]
@@ -12,16 +13,66 @@ pub struct BlockTtl {
     bucket: SimTime,
     capacity: usize,
     pruned: usize,
-    live: Recency<(u64, u32), SimTime>,
-    holders: Holders,
+    /// In the order of expiry.
+    batches: VecDeque<Batch>,
+    /// The number of the first batch.
+    first: u64,
+    blocks: FxHashMap<u64, Holders>,
+    pairs: usize,
+    alive: Bits,
+    held: Bits,
+}
+
+/// The blocks of one prompt, deepest first: the order in which they are forgotten.
+#[derive(Debug)]
+struct Batch {
+    expiry: SimTime,
+    worker: u32,
+    keys: Vec<u64>,
+    /// How many are forgotten already.
+    gone: usize,
+}
+
+/// The workers that hold a block, each with the last batch that brought it. Most blocks have one.
+#[derive(Debug)]
+struct Holders {
+    one: (u32, u64),
+    more: Vec<(u32, u64)>,
+}
+
+impl Holders {
+    fn iter(&self) -> impl Iterator<Item = &(u32, u64)> {
+        std::iter::once(&self.one).chain(&self.more)
+    }
+
+    /// Notes the batch; whether the worker is new.
+    fn put(&mut self, worker: u32, batch: u64) -> bool {
+        let known = std::iter::once(&mut self.one).chain(&mut self.more).find(|holder| holder.0 == worker);
+        if let Some(holder) = known {
+            holder.1 = batch;
+            return false;
+        }
+        self.more.push((worker, batch));
+        true
+    }
 }
 
 impl BlockTtl {
     /// An index that, when it outgrows `capacity`, forgets what expires first until `prune_to` of it is left.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count")]
     pub fn new(ttl: SimTime, capacity: usize, prune_to: f64) -> Self {
-        let pruned = (capacity as f64 * prune_to.clamp(0.0, 1.0)) as usize;
-        Self { ttl, bucket: SimTime(1), capacity, pruned, live: Recency::default(), holders: Holders::default() }
+        Self {
+            ttl,
+            bucket: SimTime(1),
+            capacity,
+            pruned: (capacity as f64 * prune_to.clamp(0.0, 1.0)) as usize,
+            batches: VecDeque::new(),
+            first: 0,
+            blocks: FxHashMap::default(),
+            pairs: 0,
+            alive: Bits::default(),
+            held: Bits::default(),
+        }
     }
 
     /// The same, with expiries rounded up to multiples of `bucket`.
@@ -35,13 +86,19 @@ impl BlockTtl {
         self.expire(now);
         let exact = now.checked_add(self.ttl).unwrap_or(SimTime::MAX);
         let expiry = SimTime(exact.0.checked_next_multiple_of(self.bucket.0).unwrap_or(u64::MAX));
-        for key in keys.rev() {
-            if self.live.put((key, worker.0), expiry) {
-                self.holders.add(key, worker.0);
-            }
+        let batch = self.first + self.batches.len() as u64;
+        let keys: Vec<u64> = keys.rev().collect();
+        for &key in &keys {
+            let mut new = false;
+            let holders = self.blocks.entry(key).or_insert_with(|| {
+                new = true;
+                Holders { one: (worker.0, batch), more: Vec::new() }
+            });
+            self.pairs += usize::from(new || holders.put(worker.0, batch));
         }
-        if self.live.len() > self.capacity {
-            while self.live.len() > self.pruned {
+        self.batches.push_back(Batch { expiry, worker: worker.0, keys, gone: 0 });
+        if self.pairs > self.capacity {
+            while self.pairs > self.pruned {
                 self.forget_first();
             }
         }
@@ -51,36 +108,76 @@ impl BlockTtl {
     /// refreshes nothing.
     pub fn matched(&mut self, now: SimTime, keys: impl Iterator<Item = u64>, workers: usize, out: &mut Vec<u32>) {
         self.expire(now);
-        self.holders.matched(keys, workers, out);
+        out.clear();
+        out.resize(workers, 0);
+        self.alive.fill(workers);
+        let mut depth = 0;
+        for key in keys {
+            let Some(holders) = self.blocks.get(&key) else { break };
+            self.held.clear();
+            holders.iter().for_each(|&(worker, _)| self.held.add(worker));
+            if !self.alive.keep(&self.held, depth, out) {
+                return;
+            }
+            depth += 1;
+        }
+        self.alive.settle(depth, out);
     }
 
     /// How many (block, worker) pairs are remembered.
     pub fn len(&self) -> usize {
-        self.live.len()
+        self.pairs
     }
 
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.live.len() == 0
+        self.pairs == 0
     }
 
     /// Forgets a worker.
     pub fn remove_worker(&mut self, worker: InstanceId) {
-        for (key, _) in self.live.take_where(|&(_, holder)| holder == worker.0) {
-            self.holders.remove(key, worker.0);
+        for (batch, number) in self.batches.iter_mut().zip(self.first..) {
+            if batch.worker == worker.0 {
+                for key in batch.keys.drain(..).skip(batch.gone) {
+                    self.pairs -= usize::from(forget(&mut self.blocks, key, worker.0, number));
+                }
+                batch.gone = 0;
+            }
         }
     }
 
     fn expire(&mut self, now: SimTime) {
-        while self.live.first().is_some_and(|(_, expiry)| expiry <= now) {
+        while self.batches.front().is_some_and(|batch| batch.expiry <= now) {
             self.forget_first();
         }
     }
 
+    /// Forgets the block that is next to go, or drops a batch that has none left.
     fn forget_first(&mut self) {
-        let ((key, worker), _) = self.live.pop().expect("it is not empty");
-        self.holders.remove(key, worker);
+        let batch = self.batches.front_mut().expect("what is remembered is in a batch");
+        if let Some(&key) = batch.keys.get(batch.gone) {
+            batch.gone += 1;
+            self.pairs -= usize::from(forget(&mut self.blocks, key, batch.worker, self.first));
+        } else {
+            self.batches.pop_front();
+            self.first += 1;
+        }
     }
+}
+
+/// Takes a worker off a block, unless a later batch brought it anew; whether it did.
+fn forget(blocks: &mut FxHashMap<u64, Holders>, key: u64, worker: u32, batch: u64) -> bool {
+    let Some(holders) = blocks.get_mut(&key) else { return false };
+    if holders.one == (worker, batch) {
+        if let Some(other) = holders.more.pop() {
+            holders.one = other;
+        } else {
+            blocks.remove(&key);
+        }
+        return true;
+    }
+    let at = holders.more.iter().position(|&holder| holder == (worker, batch));
+    at.map(|at| holders.more.swap_remove(at)).is_some()
 }
 
 #[cfg(test)]
