@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Drives the published sglang-router with three settings and replays each through trimtab's sglang-cache-aware.
 # Everything is bounded in time and stays on the loopback interface. Usage: check.sh [requests a run]
+# Exits with 75 where Python or the package registry is out of reach, and nothing was compared.
 set -euo pipefail
 cd "$(dirname "$0")"
 requests=${1:-1000}
@@ -8,8 +9,8 @@ work=../../target/sglang-router
 mkdir -p "$work"
 python=$work/venv/bin/python
 if ! "$python" -c 'import sglang_router' 2>/dev/null; then
-  python3 -m venv "$work/venv"
-  timeout 120 "$python" -m pip install --quiet --disable-pip-version-check sglang-router==0.3.2
+  python3 -m venv "$work/venv" || exit 75
+  timeout 90 "$python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 sglang-router==0.3.2 || exit 75
 fi
 cargo build --quiet --target-dir ../../target
 

@@ -43,6 +43,7 @@ fn busy(def: SchedulerDef, params: &Value, instances: u32) -> Vec<Did> {
     }
     run.advance(secs(1e6));
     assert!(run.cluster.counters.in_flight.iter().all(|&n| n == 0), "{}: something never ended", def.name);
+    assert!(run.parked.is_empty(), "{} parked {:?} for ever", def.name, run.parked);
     done
 }
 
@@ -108,6 +109,21 @@ fn every_mode_serves_a_busy_cluster() {
         ("approx-radix", json!({ "index": "signal" })),
         ("approx-radix", json!({ "lag_s": 0.5, "ttl_s": 3.0, "max_blocks": 50, "balance_abs": 4 })),
         ("mooncake", json!({ "theta": 1.0, "transfer": "overlapped", "guard": true, "reject": false })),
+        ("sglang-cache-aware", json!({ "preset": "rust" })),
+        ("sglang-cache-aware", json!({ "preset": "early", "balance_abs_threshold": 3, "max_tree_size": 9000 })),
+        ("sglang-cache-aware", json!({ "units": "tokens", "max_tree_size": 9000, "eviction_interval_s": 2.0 })),
+        ("sglang-power-of-two", json!({ "poll_s": 0.0 })),
+        ("sglang-power-of-two", json!({ "loads": "requests" })),
+        ("sglang-bounded-hash", json!({ "implicit_key": "tenant", "max_load_skew": 1.1 })),
+        ("sglang-bucket", json!({ "rejoin": "even", "adjust_interval_s": 1.0, "balance_abs_threshold": 100_000 })),
+        ("sglang-least-load", json!({ "poll_s": 5.0 })),
+        ("sglang-least-load", json!({ "answers": "exact" })),
+        ("dynamo-kv", json!({ "preset": "classic", "temperature": 0.5 })),
+        ("dynamo-kv", json!({ "preset": "earlier", "index": "approximate", "ttl_s": 3.0, "max_blocks": 60 })),
+        ("dynamo-kv", json!({ "queue_threshold": 0.0, "queue_policy": "wspt", "predicted_ttl_s": 1.0 })),
+        ("dynamo-kv", json!({ "queue_threshold_tokens": 3000, "queue_policy": "lcfs", "queue_limit_tokens": 9000 })),
+        ("dynamo-kv", json!({ "track_active_blocks": false, "overlap_score_credit_decay": 1.0 })),
+        ("dynamo-kv", json!({ "track_prefill_tokens": false, "assume_kv_reuse": false, "block_tokens": 64 })),
     ]);
     let registry = Registry::default();
     for (name, params) in modes {
