@@ -12,6 +12,7 @@ if ! "$python" -c 'import sglang_router' 2>/dev/null; then
   python3 -m venv "$work/venv" || exit 75
   timeout 90 "$python" -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 15 sglang-router==0.3.2 || exit 75
 fi
+timeout 60 cargo fetch --quiet || exit 75
 cargo build --quiet --target-dir ../../target
 
 # run NAME DRIVER-OPTIONS... -- ROUTER-OPTIONS... -- POLICY-PARAMETERS...
