@@ -34,6 +34,8 @@ schedulers! {
     sglang_least_load,
     dynamo_kv,
     oracle_min_ttft,
+    llm_d,
+    aibrix_prefix_cache,
     aibrix_least_request,
     aibrix_least_kv_cache,
     aibrix_least_latency,

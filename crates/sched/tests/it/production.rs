@@ -1,7 +1,7 @@
 //! Routers of serving products: golden vectors, and what is particular to each.
 
 use serde_json::{Value, json};
-use trimtab_core::{InstanceId, PS_PER_MS, RequestId, SessionId, SimTime, TenantId};
+use trimtab_core::{InstanceId, PS_PER_MS, Prompt, RequestId, SessionId, SimTime, TenantId};
 use trimtab_sched::{Decision, History, Snapshot};
 
 use crate::mock::{BLOCK, Cluster, Run, secs};
@@ -255,8 +255,7 @@ fn prefixaware_matches_chunks() {
             cluster.frozen = true;
             cluster.seed = seed;
             let leaf = cluster.forest.add(None, 200).ok();
-            let ids =
-                [sent, probe].map(|tokens| cluster.request_of(SimTime::ZERO, trimtab_core::Prompt { leaf, tokens }));
+            let ids = [sent, probe].map(|tokens| cluster.request_of(SimTime::ZERO, Prompt { leaf, tokens }));
             cluster.members = vec![InstanceId(2)];
             let mut run = Run::new("production-stack-prefixaware", &params, cluster);
             to(&mut run, ids[0]);
@@ -404,4 +403,135 @@ fn kubeai_and_sglang_bounds_are_presets() {
         assert_eq!(choose(&turned) == home, stays, "{preset} {loads:?}");
     }
     assert_eq!(BLOCK, 512, "the key of 25 tokens lies within the first block");
+}
+
+/// Golden vectors: a gap of 8 is balanced, and a pod above mean + std = 9.36 is skipped; a gap of 9 leaves only the least
+/// busy, who have nothing.
+#[test]
+fn aibrix_prefix_cache_caps_the_load() {
+    for (in_flight, cached, expected) in [
+        ([10, 2, 3], [1000, 500, 0], vec![1]),
+        ([11, 2, 2], [1000, 0, 0], vec![1, 2]),
+        ([11, 2, 2], [1000, 0, 10], vec![2]),
+        ([9, 2, 3], [1000, 1000, 0], vec![1]),
+        ([2, 2, 2], [500, 504, 509], vec![0, 1, 2]),
+        ([3, 2, 2], [500, 504, 509], vec![1, 2]),
+        ([3, 2, 2], [520, 504, 0], vec![1]),
+        ([3, 3, 2], [520, 504, 0], vec![0]),
+    ] {
+        for index in ["signal", "sent"] {
+            let mut used = Vec::new();
+            for seed in 0..40 {
+                let mut cluster = Cluster::new(3, 100);
+                cluster.frozen = true;
+                cluster.seed = seed;
+                cluster.believed = cached.to_vec();
+                let leaf = cluster.forest.add(None, 1000).ok();
+                let sent = cached.map(|tokens| cluster.request_of(SimTime::ZERO, Prompt { leaf, tokens }));
+                let id = cluster.request(SimTime::ZERO, leaf);
+                let mut run = Run::new("aibrix-prefix-cache", &json!({ "index": index }), cluster);
+                for (at, id) in (0..).zip(sent) {
+                    run.cluster.members = vec![InstanceId(at)];
+                    to(&mut run, id);
+                }
+                run.cluster.members = (0..3).map(InstanceId).collect();
+                run.cluster.counters.in_flight = in_flight.to_vec();
+                used.push(to(&mut run, id));
+            }
+            used.sort_unstable();
+            used.dedup();
+            assert_eq!(used, expected, "{index}: {in_flight:?} {cached:?}");
+        }
+    }
+}
+
+/// Golden vectors: 2 + 0.2 + 3 against 0 + 1.8 + 0, and 0 + 0.2 + 3 against 2 + 1.8 + 0.
+#[test]
+fn llm_d_weighs_queue_kv_and_prefix() {
+    let all = json!({});
+    for (params, queues, kvs, expected) in [
+        (&all, [0, 4], [90, 10], 0),
+        (&all, [6, 0], [90, 10], 1),
+        // A full hit beats any queue while KV use differs by less than a half.
+        (&all, [600, 0], [50, 10], 0),
+        (&all, [600, 0], [61, 10], 1),
+        (&json!({ "preset": "precise" }), [1, 0], [5, 10], 0),
+        // Here a full hit is worth as much as both others together.
+        (&json!({ "preset": "precise" }), [1, 0], [99, 0], 0),
+        (&json!({ "scorers": [{ "kind": "kv-cache-utilization" }] }), [0, 9], [11, 10], 1),
+        (&json!({ "scorers": [{ "kind": "load-aware" }] }), [2, 1], [0, 0], 1),
+        (&json!({ "scorers": [{ "kind": "running-requests-size" }] }), [1, 0], [0, 0], 0),
+        (&json!({ "filters": [{ "kind": "utilization" }] }), [6, 5], [0, 0], 1),
+        (&json!({ "filters": [{ "kind": "utilization" }] }), [0, 0], [81, 80], 1),
+        (&json!({ "filters": [{ "kind": "utilization" }] }), [6, 6], [0, 0], 0),
+    ] {
+        let mut cluster = Cluster::new(2, 1000);
+        cluster.frozen = true;
+        let leaf = cluster.chain(None, 8);
+        let [first, probe] = [0, 1].map(|_| cluster.request(SimTime::ZERO, leaf));
+        cluster.believed = vec![8 * BLOCK, 0];
+        cluster.members = vec![InstanceId(0)];
+        let mut run = Run::new("llm-d", params, cluster);
+        to(&mut run, first);
+        run.cluster.members = (0..2).map(InstanceId).collect();
+        run.cluster.counters.in_flight = vec![0, 0];
+        run.cluster.reports = (0..2).map(|i| kv(kvs[i], queues[i], 7 - queues[i].min(7))).collect();
+        let chosen = to(&mut run, probe);
+        assert_eq!(chosen, expected, "{params} {queues:?} {kvs:?}");
+    }
+}
+
+/// Sessions stick until a million tokens are in flight where they are bound.
+#[test]
+fn llm_d_sticks_until_saturated() {
+    for (in_flight_tokens, moves) in [(400_000, false), (400_001, true)] {
+        let mut cluster = Cluster::new(3, 10);
+        cluster.frozen = true;
+        let ids: Vec<_> = (0..3).map(|_| cluster.request(SimTime::ZERO, None)).collect();
+        for id in &ids {
+            cluster.requests[id.index()].session = Some(SessionId(3));
+        }
+        let mut run = Run::new("llm-d", &json!({ "preset": "sticky-until-saturated" }), cluster);
+        let home = to(&mut run, ids[0]);
+        run.cluster.counters.in_flight_tokens[home as usize] = in_flight_tokens;
+        let next = to(&mut run, ids[1]);
+        assert_eq!(next != home, moves, "{in_flight_tokens} tokens, which count two and a half times");
+        run.cluster.counters.in_flight_tokens = vec![0; 3];
+        assert_eq!(to(&mut run, ids[2]), next, "the session is bound where it went");
+    }
+}
+
+/// Cold requests go around; those that somebody knows go where they are known.
+#[test]
+fn llm_d_spreads_cold_requests() {
+    let params = json!({ "scorers": [{ "kind": "no-hit-lru" }, { "kind": "prefix-cache", "weight": 3 }] });
+    let mut cluster = Cluster::new(4, 1000);
+    cluster.frozen = true;
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        let leaf = cluster.chain(None, 2);
+        ids.extend([leaf, leaf].map(|leaf| cluster.request(SimTime::ZERO, leaf)));
+    }
+    let mut run = Run::new("llm-d", &params, cluster);
+    let chosen: Vec<u32> = ids.iter().map(|&id| to(&mut run, id)).collect();
+    assert_eq!(chosen, [0, 0, 1, 1, 2, 2, 3, 3, 0, 0, 1, 1, 2, 2, 3, 3]);
+}
+
+/// Nothing more is sent to a saturated pool until it has drained.
+#[test]
+fn llm_d_holds_requests_while_saturated() {
+    let mut cluster = Cluster::new(2, 1000);
+    let leaf = cluster.chain(None, 1);
+    let ids: Vec<_> = (0..40).map(|_| cluster.request(SimTime::ZERO, leaf)).collect();
+    let last = cluster.request(secs(0.1), leaf);
+    cluster.requests[last.index()].priority = -1;
+    let mut run = Run::new("llm-d", &json!({ "preset": "flow-control", "shed": "probabilistic" }), cluster);
+    let decisions: Vec<Decision> = ids.iter().map(|&id| run.offer(id).decision).collect();
+    let sent = decisions.iter().filter(|d| matches!(d, Decision::Route(_))).count();
+    // All follow the prefix. With ten waiting on one endpoint and none on the other, 2 and 0 make 1 in the mean.
+    assert_eq!(sent, 11, "{decisions:?}");
+    assert!(decisions[sent..].iter().all(|&d| d == Decision::Park));
+    assert_eq!(run.offer(last).decision, Decision::Reject, "a saturated pool sheds what has no priority");
+    run.advance(secs(1e4));
+    assert_eq!((run.ttfts.len(), run.parked.len()), (40, 0), "all that waited were sent in the end");
 }
