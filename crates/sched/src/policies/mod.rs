@@ -36,6 +36,7 @@ schedulers! {
     oracle_min_ttft,
     llm_d,
     aibrix_prefix_cache,
+    aibrix_preble,
     aibrix_least_request,
     aibrix_least_kv_cache,
     aibrix_least_latency,

@@ -107,6 +107,7 @@ fn every_mode_serves_a_busy_cluster() {
         ("llm-d", json!({ "preset": "flow-control", "detector": "concurrency-requests", "usage_limit": 0.05 })),
         ("llm-d", json!({ "preset": "flow-control", "fairness": "global-strict" })),
         ("llm-d", json!({ "preset": "load", "filters": [{ "kind": "utilization" }, { "kind": "concurrency" }] })),
+        ("aibrix-preble", json!({ "gpu": "a6000", "imbalance": 2, "window_s": 2.0, "ttl_s": 4.0 })),
         ("aibrix-least-latency", json!({ "queue_time": false })),
         ("aibrix-vtc-basic", json!({ "user": "session", "window_s": 3.0 })),
         ("production-stack-prefixaware", json!({ "min_match_tokens": 1000, "chunk_tokens": 512 })),

@@ -535,3 +535,24 @@ fn llm_d_holds_requests_while_saturated() {
     run.advance(secs(1e4));
     assert_eq!((run.ttfts.len(), run.parked.len()), (40, 0), "all that waited were sent in the end");
 }
+
+/// More than half of the prompt is followed, exactly half is not; nine requests more are too many.
+#[test]
+fn aibrix_preble_follows_half_within_balance() {
+    for (shared, extra, busy, follows) in
+        [(512, 511, 0, true), (512, 512, 0, false), (512, 511, 8, true), (512, 511, 9, false)]
+    {
+        let mut cluster = Cluster::new(2, 100);
+        cluster.frozen = true;
+        let head = cluster.forest.add(None, shared).ok();
+        let leaf = cluster.forest.add(head, shared + extra).ok();
+        let ids = [head, leaf].map(|leaf| cluster.request(SimTime::ZERO, leaf));
+        cluster.members = vec![InstanceId(1)];
+        let mut run = Run::new("aibrix-preble", &json!({}), cluster);
+        to(&mut run, ids[0]);
+        run.cluster.members = (0..2).map(InstanceId).collect();
+        run.cluster.counters.in_flight = vec![0, busy];
+        // The cost model knows nothing against the other one.
+        assert_eq!(to(&mut run, ids[1]), u32::from(follows), "{shared} and {extra}, {busy} in flight");
+    }
+}

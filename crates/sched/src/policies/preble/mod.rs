@@ -14,7 +14,7 @@
 mod half_rule;
 mod params;
 mod rebalance;
-mod speeds;
+pub(super) mod speeds;
 mod tree;
 mod window;
 

@@ -5,7 +5,7 @@ use trimtab_core::InstanceId;
 
 /// The median time per output token of each instance, over its last requests.
 #[derive(Debug)]
-pub(super) struct Speeds {
+pub(in crate::policies) struct Speeds {
     keep: usize,
     initial_ps: u64,
     seen: Vec<Seen>,
@@ -18,17 +18,17 @@ struct Seen {
 }
 
 impl Speeds {
-    pub(super) fn new(keep: usize, initial_ps: u64) -> Self {
+    pub(in crate::policies) fn new(keep: usize, initial_ps: u64) -> Self {
         Self { keep, initial_ps, seen: Vec::new() }
     }
 
     /// Picoseconds per output token.
-    pub(super) fn get(&self, at: InstanceId) -> u64 {
+    pub(in crate::policies) fn get(&self, at: InstanceId) -> u64 {
         let sorted = self.seen.get(at.index()).map_or(&[][..], |seen| &seen.sorted);
         sorted.get(sorted.len() / 2).copied().unwrap_or(self.initial_ps)
     }
 
-    pub(super) fn record(&mut self, at: InstanceId, tpot_ps: u64) {
+    pub(in crate::policies) fn record(&mut self, at: InstanceId, tpot_ps: u64) {
         if self.seen.len() <= at.index() {
             self.seen.resize(at.index() + 1, Seen::default());
         }
