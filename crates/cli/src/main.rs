@@ -31,6 +31,8 @@ enum Verb {
     Sweep(verbs::sweep::Args),
     /// Figures from stored results
     Plot(verbs::plot::Args),
+    /// Stored results as one HTML file, for people
+    Report(verbs::report::Args),
     /// Look at traces
     Trace(verbs::trace::Args),
     /// What there is to choose from
@@ -48,6 +50,7 @@ fn main() -> std::process::ExitCode {
         Verb::Run(args) => verbs::run::run(&args, printer),
         Verb::Sweep(args) => verbs::sweep::run(&args, printer),
         Verb::Plot(args) => verbs::plot::run(&args, printer),
+        Verb::Report(args) => verbs::report::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),

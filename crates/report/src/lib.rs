@@ -16,6 +16,7 @@ pub mod figure;
 mod figures;
 mod legend;
 pub mod look;
+mod page;
 mod plot;
 mod reference;
 pub mod results;
@@ -23,5 +24,6 @@ mod text;
 pub mod theme;
 
 pub use figures::{FIGURES, FigureDef, Unavailable};
+pub use page::page;
 pub use plot::{PictureFormat, PlotError, figures, plot};
 pub use theme::{THEMES, Theme, ThemeError};

@@ -10,6 +10,7 @@ use trimtab_table::TableError;
 
 use crate::draw;
 use crate::export::{self, ExportError};
+use crate::figure::Figure;
 use crate::figures::{FIGURES, FigureDef, Unavailable};
 use crate::look::looks;
 use crate::results::{Results, ResultsError};
@@ -74,22 +75,15 @@ pub fn plot(
     out: &Path,
 ) -> Result<Vec<PathBuf>, PlotError> {
     let stored = Results::open(results)?;
-    let mut drawn = Vec::new();
-    if let Some(name) = figure {
-        drawn = (definition(name)?.build)(&stored)?;
+    let drawn = if let Some(name) = figure {
+        (definition(name)?.build)(&stored)?
     } else {
-        let mut reasons = Vec::new();
-        for kind in FIGURES {
-            match (kind.build)(&stored) {
-                Ok(figures) => drawn.extend(figures),
-                Err(Unavailable::NoData(reason)) => reasons.push(reason),
-                Err(broken) => return Err(broken.into()),
-            }
-        }
+        let (drawn, reasons) = drawable(&stored)?;
         if drawn.is_empty() {
             return Err(PlotError::Nothing(results.to_owned(), reasons.join("; ")));
         }
-    }
+        drawn
+    };
     let looks = looks(&stored.labels(), &theme.series);
     fs::create_dir_all(out).map_err(|source| PlotError::Io { path: out.to_owned(), source })?;
     let mut files = Vec::new();
@@ -110,6 +104,19 @@ pub fn plot(
         files.push(path);
     }
     Ok(files)
+}
+
+/// Every figure that the results allow, and why there are no others.
+pub(crate) fn drawable(results: &Results) -> Result<(Vec<Figure>, Vec<String>), PlotError> {
+    let (mut drawn, mut reasons) = (Vec::new(), Vec::new());
+    for kind in FIGURES {
+        match (kind.build)(results) {
+            Ok(figures) => drawn.extend(figures),
+            Err(Unavailable::NoData(reason)) => reasons.push(reason),
+            Err(broken) => return Err(broken.into()),
+        }
+    }
+    Ok((drawn, reasons))
 }
 
 fn definition(name: &str) -> Result<&'static FigureDef, PlotError> {

@@ -110,6 +110,12 @@ impl Results {
         self.capacity.as_ref().map(|table| self.split(table, FIRST_OF_CAPACITY, &[RATE]))
     }
 
+    /// `comparisons.csv`, if schedulers were compared.
+    pub fn comparisons(&self) -> Result<Option<Table>, ResultsError> {
+        let path = self.folder.join("comparisons.csv");
+        path.exists().then(|| Table::read(&path)).transpose().map_err(|source| ResultsError::Table { path, source })
+    }
+
     fn split<'a>(&'a self, table: &'a Table, end: &str, but: &[&str]) -> Vec<Slice<'a>> {
         let settings = table.names().skip_while(|name| *name != RATE).take_while(|name| *name != end);
         let columns = table.names().filter(|name| *name == CASE).chain(settings);
@@ -150,6 +156,16 @@ impl Slice<'_> {
             );
         }
         name
+    }
+
+    /// The names of what was varied.
+    pub fn varied(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().map(|(column, _)| column.as_str())
+    }
+
+    /// What this slice has and others don't: column and value.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(column, value)| (column.as_str(), value.as_str()))
     }
 
     /// A title with the same.

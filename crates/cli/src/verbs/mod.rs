@@ -8,6 +8,7 @@ pub(crate) mod calibrate;
 pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod plot;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod sweep;
 pub(crate) mod trace;
