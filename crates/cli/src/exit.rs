@@ -13,8 +13,8 @@ use trimtab_workload::ReadError;
 pub(crate) enum Exit {
     /// It worked.
     Ok = 0,
-    /// It ran, but not all of it came to a result.
-    Incomplete = 1,
+    /// It ran, but not all of it came to a result, or what was compared differs.
+    Unmet = 1,
     /// The command line or the spec is wrong.
     Usage = 2,
     /// A file is missing, unreadable or malformed.

@@ -28,7 +28,17 @@ enum Verb {
     /// One simulation: a table, or one JSON document with `--json`
     Run(Box<verbs::run::Args>),
     /// Every cell of a spec: a table, stored results
-    Sweep(verbs::sweep::Args),
+    Sweep(verbs::experiment::Args),
+    /// The highest rate that meets the objectives, per scheduler
+    Capacity(verbs::experiment::Args),
+    /// Put the parts of a sharded run together
+    Merge(verbs::merge::Args),
+    /// Whether two results folders say the same
+    Diff(verbs::diff::Args),
+    /// What a spec would run and cost; runs nothing
+    Check(verbs::check::Args),
+    /// The JSON Schema of specs, for editors
+    Schema,
     /// Figures from stored results
     Plot(verbs::plot::Args),
     /// Stored results as one HTML file, for people
@@ -41,6 +51,10 @@ enum Verb {
     Explain(verbs::explain::Args),
     /// Fit the step cost to measured steps, or hold it against a measured server
     Calibrate(Box<verbs::calibrate::Args>),
+    /// What a shell needs to complete this command line
+    Completions(verbs::completions::Args),
+    /// Manual pages
+    Man(verbs::man::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -49,12 +63,19 @@ fn main() -> std::process::ExitCode {
     let outcome = match cli.verb {
         Verb::Run(args) => verbs::run::run(&args, printer),
         Verb::Sweep(args) => verbs::sweep::run(&args, printer),
+        Verb::Capacity(args) => verbs::capacity::run(&args, printer),
+        Verb::Merge(args) => verbs::merge::run(&args, printer),
+        Verb::Diff(args) => verbs::diff::run(&args, printer),
+        Verb::Check(args) => verbs::check::run(&args, printer),
+        Verb::Schema => verbs::schema::run(printer),
         Verb::Plot(args) => verbs::plot::run(&args, printer),
         Verb::Report(args) => verbs::report::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),
         Verb::Explain(args) => verbs::explain::run(&args, printer),
+        Verb::Completions(args) => verbs::completions::run(&args, printer),
+        Verb::Man(args) => verbs::man::run(&args, printer),
     };
     match outcome {
         Ok(()) | Err(Failure { exit: Exit::BrokenPipe, .. }) => Exit::Ok.into(),

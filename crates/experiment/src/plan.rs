@@ -10,10 +10,12 @@ use trimtab_sched::Registry;
 use trimtab_workload::generator_by_name;
 
 use crate::build::ScenarioError;
+use crate::capacity::ladder;
 use crate::catalog::CatalogError;
 use crate::scenario::Scenario;
 use crate::simulate::RunError;
 use crate::spec::{LoadError, Replicate, SCHEMA, Search, Source};
+use crate::sweep::extended;
 use crate::traces::{file_sha256, text_sha256};
 use crate::tree::{At, Fault, Node, Value as Tree};
 
@@ -150,9 +152,27 @@ impl Plan {
         self.groups.iter().flat_map(|group| self.seeds.iter().map(move |&seed| (group, group.cell(seed))))
     }
 
-    /// The cell whose id starts like this, unless there are several.
+    /// The cell whose id starts like this, unless there are several; those that searches and replication may add count.
     pub fn cell(&self, id: &str) -> Option<Cell> {
-        let mut found: Vec<Cell> = self.cells().map(|(_, cell)| cell).filter(|cell| cell.id.starts_with(id)).collect();
+        let most = |max_seeds: Option<usize>| extended(&self.seeds, max_seeds.unwrap_or(2 * self.seeds.len()));
+        let (rates, seeds) = match (&self.search, &self.replicate) {
+            (Search::Capacity { rate_rps, tolerance, max_seeds }, _) => {
+                (ladder(rate_rps.low, rate_rps.high, *tolerance), most(*max_seeds))
+            }
+            (Search::Sweep { .. }, Some(replicate)) => (Vec::new(), most(Some(replicate.max_seeds))),
+            (Search::Sweep { .. }, None) => (Vec::new(), self.seeds.clone()),
+        };
+        let of_group = |group: &Group| -> Vec<Cell> {
+            let at = |rate: f64| seeds.iter().map(move |&seed| group.cell_at(rate, seed));
+            if rates.is_empty() {
+                seeds.iter().map(|&seed| group.cell(seed)).collect()
+            } else {
+                rates.iter().flat_map(|&rate| at(rate)).collect()
+            }
+        };
+        let mut found: Vec<Cell> =
+            self.groups.iter().flat_map(of_group).filter(|cell| cell.id.starts_with(id)).collect();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup_by(|a, b| a.id == b.id);
         (found.len() == 1).then(|| found.remove(0))
     }
@@ -300,10 +320,10 @@ fn schedulers(source: &Source) -> Result<Vec<(String, Node)>, Fault> {
     Ok(all)
 }
 
-/// The scenario of one group, every value with the place where it was written.
 /// Keys of a spec that say nothing about a single simulation; all others are keys of a scenario.
 const OF_THE_SPEC: [&str; 8] = ["schema", "name", "seeds", "scheduler", "grid", "case", "search", "replicate"];
 
+/// The scenario of one group, every value with the place where it was written.
 fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>) -> Result<Node, Fault> {
     let mut tree = Node::table(Vec::new());
     for entry in root.entries() {

@@ -11,7 +11,7 @@ use trimtab_engine::{CacheConfig, Mixing};
 pub use crate::step_cost::Cost;
 
 /// One simulation. A sweep is many of these.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// Seed of every random stream.
@@ -34,6 +34,23 @@ pub struct Scenario {
     pub warmup_requests: u32,
     /// Requests that arrive in the first this many seconds after the first one, left out of the statistics too.
     pub warmup_s: Option<f64>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            cluster: Cluster::default(),
+            workload: Workload::default(),
+            scheduler: Scheduler::default(),
+            signals: Signals::default(),
+            router: Router::default(),
+            transfer: None,
+            slo: Slo::default(),
+            warmup_requests: 0,
+            warmup_s: None,
+        }
+    }
 }
 
 /// Equal instances.
@@ -78,7 +95,7 @@ pub struct Cluster {
 impl Default for Cluster {
     fn default() -> Self {
         Self {
-            instances: 1,
+            instances: 8,
             model: "qwen2.5-7b".into(),
             hardware: "h100".into(),
             tp: 1,

@@ -1,7 +1,7 @@
 //! Running one scenario.
 
 use trimtab_core::{RequestId, RngStreams, SimTime, Workload, uniform01};
-use trimtab_engine::{RunResult, Stepping, build_context};
+use trimtab_engine::{ClusterConfig, DecisionLog, RunResult, Stepping, build_context};
 use trimtab_sched::Registry;
 use trimtab_workload::{GenOptions, ParamError, Ratio, ReadError, ReadOptions, RescaleError, Trace, generator_by_name};
 
@@ -169,15 +169,31 @@ pub fn arrange(trace: &mut Trace, scenario: &Scenario) -> Result<(), RunError> {
     Ok(())
 }
 
+/// How a run goes and what it writes down. Nothing here can change a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// How time advances.
+    pub stepping: Stepping,
+    /// Whether decisions are kept.
+    pub decisions: DecisionLog,
+}
+
+impl From<Stepping> for Mode {
+    fn from(stepping: Stepping) -> Self {
+        Self { stepping, ..Self::default() }
+    }
+}
+
 /// Runs a scenario on a workload.
 pub fn simulate(
     scenario: &Scenario,
     registry: &Registry,
     workload: &mut dyn Workload,
-    stepping: Stepping,
+    mode: impl Into<Mode>,
 ) -> Result<RunResult, RunError> {
+    let Mode { stepping, decisions } = mode.into();
     let def = scenario.scheduler_def(registry)?;
-    let config = scenario.cluster_config(stepping, false)?;
+    let config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, false)? };
     let scheduler = (def.build)(&scenario.scheduler.params, &build_context(&config))
         .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
     Ok(trimtab_engine::run(&config, &def, scheduler, workload))

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::overrides::{Override, apply};
 use crate::scenario::{Cluster, Router, Signals, Transfer, Workload};
 use crate::tree::{At, Fault, Node};
 
@@ -181,6 +182,13 @@ pub struct SpecError {
     pub line: Option<usize>,
 }
 
+impl SpecError {
+    /// A fault of a flag.
+    pub(crate) fn flag(place: String, message: String) -> Self {
+        Self { place, message, excerpt: String::new(), line: None }
+    }
+}
+
 /// Why a spec file could not be turned into a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -217,6 +225,8 @@ pub struct Source {
     pub path: PathBuf,
     /// As given.
     pub text: String,
+    /// The overrides, as given.
+    pub set: Vec<String>,
     /// What it says, overrides applied.
     pub spec: Spec,
     pub(crate) root: Node,
@@ -231,26 +241,20 @@ impl Source {
     }
 
     /// The same for text that has been read; `path` stands in messages.
-    pub fn parse(path: &Path, text: String, overrides: &[String]) -> Result<Self, SpecError> {
+    pub fn parse(path: &Path, text: String, set: &[String]) -> Result<Self, SpecError> {
         let show = |fault: &Fault| show(path, &text, fault);
         let mut root = Node::parse(&text).map_err(|fault| show(&fault))?;
-        for flag in overrides {
-            let at_flag = |message: String| SpecError {
-                place: format!("--set {flag}"),
-                message,
-                excerpt: String::new(),
-                line: None,
-            };
-            let (key, value) = flag.split_once('=').ok_or_else(|| at_flag("expected `dotted.path=value`".into()))?;
-            let mut parsed = Node::parse(&format!("v = {value}"))
-                .or_else(|_| Node::parse(&format!("v = {value:?}")))
-                .map_err(|fault| at_flag(fault.message))?;
-            let mut node = parsed.take("v").expect("it was just written").node;
-            node.forget_places();
-            root.set(key.trim(), None, node).map_err(|fault| at_flag(fault.message))?;
-        }
+        let overrides: Vec<Override> =
+            set.iter().map(|pair| Override::parse("--set", pair)).collect::<Result<_, _>>()?;
+        apply(&mut root, &overrides)?;
         let spec = root.read::<Spec>().map_err(|fault| show(&fault))?;
-        Ok(Self { path: path.into(), spec, root, text })
+        Ok(Self { path: path.into(), spec, root, text, set: set.to_vec() })
+    }
+
+    /// The spec and its overrides, as they are written on a command line.
+    pub fn as_arguments(&self) -> String {
+        let set = self.set.iter().map(|pair| format!("--set '{pair}'"));
+        std::iter::once(self.path.display().to_string()).chain(set).collect::<Vec<_>>().join(" ")
     }
 
     pub(crate) fn error(&self, fault: &Fault) -> SpecError {
@@ -262,26 +266,10 @@ impl Source {
     }
 }
 
-impl Node {
-    fn forget_places(&mut self) {
-        self.at = None;
-        match &mut self.value {
-            crate::tree::Value::Array(items) => items.iter_mut().for_each(Node::forget_places),
-            crate::tree::Value::Table(entries) => {
-                for entry in entries {
-                    entry.at = None;
-                    entry.node.forget_places();
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 fn show(path: &Path, text: &str, fault: &Fault) -> SpecError {
     let message = fault.message.clone();
     let Some(at) = fault.at.unwrap_or(Some(0)) else {
-        return SpecError { place: "--set".into(), message, excerpt: String::new(), line: None };
+        return SpecError::flag("--set".to_owned(), message);
     };
     let at = text.floor_char_boundary(at);
     let before = &text[..at];

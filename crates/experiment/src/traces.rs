@@ -53,7 +53,7 @@ pub fn file_sha256<P: AsRef<Path>>(paths: &[P]) -> Result<String, TraceError> {
 }
 
 /// SHA-256 of text, in hexadecimal.
-pub(crate) fn text_sha256(text: &str) -> String {
+pub fn text_sha256(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 

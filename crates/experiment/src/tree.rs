@@ -78,6 +78,21 @@ impl Node {
         Ok(Self { at: Some(at), value: table(root.into_inner())? })
     }
 
+    /// Says of a value and all it holds where they were written.
+    pub(crate) fn place(&mut self, at: At) {
+        self.at = at;
+        match &mut self.value {
+            Value::Array(items) => items.iter_mut().for_each(|item| item.place(at)),
+            Value::Table(entries) => {
+                for entry in entries {
+                    entry.at = at;
+                    entry.node.place(at);
+                }
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Table(entries) => entries,

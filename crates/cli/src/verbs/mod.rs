@@ -5,13 +5,25 @@ use serde_json::Value;
 use crate::exit::Failure;
 
 pub(crate) mod calibrate;
+pub(crate) mod capacity;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod experiment;
 pub(crate) mod explain;
+mod flags;
 pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod merge;
+mod output;
 pub(crate) mod plot;
 pub(crate) mod report;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod sweep;
+mod tables;
 pub(crate) mod trace;
+mod watch;
 
 /// `key=value` pairs as a JSON object; a value that is not JSON is a string.
 pub(crate) fn pairs(flag: &str, pairs: &[String]) -> Result<Value, Failure> {

@@ -1,18 +1,22 @@
-//! `trimtab run`: one simulation from flags.
+//! `trimtab run`: one simulation from flags, or a cell of a spec.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use serde_json::Value;
 use trimtab_core::{PrefixForest, Request, RequestId, SimTime, Workload};
-use trimtab_engine::cost::WeightType;
-use trimtab_engine::{Generated, Mixing, Outcome, Row, RunResult, Stepping, Visible};
+use trimtab_engine::{DecisionLog, Stepping};
 use trimtab_experiment::metrics::{self, Metrics, Quantiles};
-use trimtab_experiment::scenario::{Cost, Order, Scenario};
-use trimtab_experiment::simulate;
+use trimtab_experiment::overrides::{Override, overridden};
+use trimtab_experiment::plan::Plan;
+use trimtab_experiment::rows;
+use trimtab_experiment::scenario::Scenario;
+use trimtab_experiment::simulate::{self, Mode};
+use trimtab_experiment::spec::Source;
 use trimtab_sched::Registry;
 
+use super::flags::Flags;
+use super::output::{claim, written};
 use crate::exit::Failure;
 use crate::printer::Printer;
 
@@ -20,128 +24,37 @@ use crate::printer::Printer;
 #[derive(Debug, clap::Args)]
 #[command(allow_negative_numbers = true)]
 pub(crate) struct Args {
-    /// Trace file to replay; the format is sniffed
-    #[arg(long, value_name = "FILE", conflicts_with = "workload")]
-    trace: Option<PathBuf>,
-    /// Force the trace format (see `trimtab list formats`)
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
-    /// Generated workload
-    #[arg(long, value_name = "NAME")]
-    workload: Option<String>,
-    /// Parameter of the generated workload
-    #[arg(long, value_name = "KEY=VALUE")]
-    workload_param: Vec<String>,
-    /// Scheduler (see `trimtab list schedulers`)
-    #[arg(long, value_name = "NAME", default_value = "round-robin")]
-    scheduler: String,
+    /// A spec, to run one of its cells; flags then change that cell
+    spec: Option<PathBuf>,
+    /// Which cell: the beginning of its id (see `trimtab check --cells`); needless if there is one only
+    #[arg(long, value_name = "ID", requires = "spec")]
+    cell: Option<String>,
+    #[command(flatten)]
+    flags: Flags,
     /// Scheduler parameter (see `trimtab explain`)
     #[arg(long, value_name = "KEY=VALUE")]
     param: Vec<String>,
-    /// Instances
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    instances: u32,
-    /// Rescale the arrival clock to this many requests per second
-    #[arg(long, value_name = "RPS", conflicts_with = "speedup")]
-    rate: Option<f64>,
-    /// Divide arrival times by this
-    #[arg(long, value_name = "X")]
-    speedup: Option<f64>,
-    /// Move each arrival later by up to this, seeded: spreads the ticks of a coarse clock
-    #[arg(long, value_name = "SECONDS")]
-    jitter_s: Option<f64>,
-    /// Model: catalogue name, TOML file or Hugging Face config.json
-    #[arg(long, default_value = "qwen2.5-7b")]
-    model: String,
-    /// Hardware: catalogue name or TOML file
-    #[arg(long, default_value = "h100")]
-    hardware: String,
-    /// GPUs per instance (tensor parallel)
-    #[arg(long, default_value_t = 1)]
-    tp: u32,
-    /// Storage type of the weights: bf16 or fp8
-    #[arg(long, value_name = "TYPE", value_parser = named::<WeightType>)]
-    weights: Option<WeightType>,
-    /// KV cache per instance in tokens, instead of what fits
-    #[arg(long, value_name = "N")]
-    kv_tokens: Option<u64>,
-    /// Tokens of a KV block
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    block_tokens: u32,
-    /// Token budget of a step
-    #[arg(long, value_name = "N", default_value_t = 8192)]
-    max_batched_tokens: u32,
-    /// Sequence limit of a step
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    max_seqs: u32,
-    /// decode-first or prefill-first
-    #[arg(long, default_value = "decode-first", value_parser = named::<Mixing>)]
-    mixing: Mixing,
-    /// Admission order: fcfs or longest-prefix
-    #[arg(long, default_value = "fcfs", value_parser = named::<Order>)]
-    order: Order,
-    /// Share of KV blocks that admission leaves free
-    #[arg(long, default_value_t = 0.0)]
-    watermark: f64,
-    /// Which cached block goes first
-    #[arg(long, value_name = "NAME", default_value = "lru")]
-    eviction: String,
-    /// Reuse nothing
-    #[arg(long)]
-    no_prefix_cache: bool,
-    /// Reuse the final partial block of a prompt too
-    #[arg(long)]
-    partial_tail: bool,
-    /// When a block can be hit: computed or scheduled
-    #[arg(long, default_value = "computed", value_parser = named::<Visible>)]
-    cache_visible: Visible,
-    /// Generated blocks that nothing can name: free or keep
-    #[arg(long, default_value = "free", value_parser = named::<Generated>)]
-    generated: Generated,
-    /// Step cost: analytic, polynomial, or JSON such as '{"kind":"analytic","profile":"fitted"}'
-    #[arg(long, default_value = "analytic", value_parser = cost)]
-    cost: Cost,
-    /// TTFT objective
-    #[arg(long, value_name = "SECONDS")]
-    slo_ttft: Option<f64>,
-    /// TPOT objective
-    #[arg(long, value_name = "SECONDS")]
-    slo_tpot: Option<f64>,
-    /// End-to-end objective
-    #[arg(long, value_name = "SECONDS")]
-    slo_e2e: Option<f64>,
-    /// Leave the first N requests out of the statistics
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    warmup_requests: u32,
-    /// Cut prompts to N tokens, keeping the head
-    #[arg(long, value_name = "N")]
-    max_input_tokens: Option<u32>,
-    /// The first N requests
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Seed of every random stream
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Parameter of the generated workload
+    #[arg(long, value_name = "KEY=VALUE")]
+    workload_param: Vec<String>,
+    /// Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
     /// macro or every: how time advances; the results are the same
     #[arg(long, default_value = "macro", value_parser = stepping)]
     stepping: Stepping,
     /// One JSON document
     #[arg(long)]
     json: bool,
-    /// One row per request, as CSV
+    /// One row per request: .csv or .parquet
     #[arg(long, value_name = "FILE")]
     requests_out: Option<PathBuf>,
-}
-
-/// A value by its kebab-case name, as in a spec.
-fn named<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
-}
-
-fn cost(text: &str) -> Result<Cost, String> {
-    let value =
-        if text.starts_with('{') { serde_json::from_str(text) } else { Ok(serde_json::json!({ "kind": text })) };
-    value.and_then(serde_json::from_value).map_err(|error| error.to_string())
+    /// One row per decision: .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    decisions_out: Option<PathBuf>,
+    /// Try every instance for each decision, to tell what would have been best; slow
+    #[arg(long, requires = "decisions_out")]
+    regret: bool,
 }
 
 fn stepping(text: &str) -> Result<Stepping, String> {
@@ -153,43 +66,50 @@ fn stepping(text: &str) -> Result<Stepping, String> {
 }
 
 impl Args {
-    fn scenario(&self) -> Result<Scenario, Failure> {
-        let mut scenario = Scenario { seed: self.seed, warmup_requests: self.warmup_requests, ..Scenario::default() };
-        let cluster = &mut scenario.cluster;
-        cluster.instances = self.instances;
-        cluster.model.clone_from(&self.model);
-        cluster.hardware.clone_from(&self.hardware);
-        cluster.tp = self.tp;
-        cluster.weights = self.weights;
-        cluster.kv_tokens = self.kv_tokens;
-        cluster.block_tokens = self.block_tokens;
-        cluster.max_batched_tokens = self.max_batched_tokens;
-        cluster.max_seqs = self.max_seqs;
-        cluster.mixing = self.mixing;
-        cluster.order = self.order;
-        cluster.watermark = self.watermark;
-        cluster.eviction.clone_from(&self.eviction);
-        cluster.cache.enabled = !self.no_prefix_cache;
-        cluster.cache.partial_tail = self.partial_tail;
-        cluster.cache.visible = self.cache_visible;
-        cluster.cache.generated = self.generated;
-        cluster.cost = self.cost.clone();
-        let workload = &mut scenario.workload;
-        workload.trace.clone_from(&self.trace);
-        workload.format.clone_from(&self.format);
-        workload.kind.clone_from(&self.workload);
-        workload.params = super::pairs("--workload-param", &self.workload_param)?;
-        workload.limit = self.limit;
-        workload.max_input_tokens = self.max_input_tokens;
-        workload.rate = self.rate;
-        workload.speedup = self.speedup;
-        workload.jitter_s = self.jitter_s;
-        scenario.scheduler.kind.clone_from(&self.scheduler);
-        scenario.scheduler.params = super::pairs("--param", &self.param)?;
-        scenario.slo.ttft_s = self.slo_ttft;
-        scenario.slo.tpot_s = self.slo_tpot;
-        scenario.slo.e2e_s = self.slo_e2e;
-        Ok(scenario)
+    fn scenario(&self, registry: &Registry) -> Result<Scenario, Failure> {
+        let mut overrides = self.flags.0.clone();
+        // With a spec, `--set` is about the spec.
+        let set = if self.spec.is_some() { &[][..] } else { &self.set };
+        for (flag, prefix, pairs) in [
+            ("--param", "scheduler.params.", &self.param[..]),
+            ("--workload-param", "workload.params.", &self.workload_param),
+            ("--set", "", set),
+        ] {
+            for pair in pairs {
+                let one = Override::parse(flag, pair).map_err(|_| {
+                    Failure::usage(format!(
+                        "{flag} `{pair}`: expected {}=VALUE",
+                        if prefix.is_empty() { "PATH" } else { "KEY" }
+                    ))
+                })?;
+                overrides.push(Override { path: format!("{prefix}{}", one.path), ..one });
+            }
+        }
+        let base = match &self.spec {
+            Some(spec) => self.cell(spec, registry)?,
+            None => Scenario::default(),
+        };
+        overridden(&base, &overrides).map_err(Failure::usage)
+    }
+
+    fn cell(&self, spec: &Path, registry: &Registry) -> Result<Scenario, Failure> {
+        let source = Source::load(spec, &self.set).map_err(|error| Failure::of(error.exit_code(), error))?;
+        let plan = Plan::new(&source, registry).map_err(|error| Failure::of(error.exit_code(), error))?;
+        let listed = format!("hint: `trimtab check {} --cells` lists them", spec.display());
+        let id = self.cell.as_deref().unwrap_or_default();
+        plan.cell(id).map(|cell| cell.scenario).ok_or_else(|| match id {
+            "" => Failure::usage(format!("{}: say which of its cells with `--cell`\n{listed}", spec.display())),
+            _ => Failure::usage(format!("{}: no cell, or several, with an id like `{id}`\n{listed}", spec.display())),
+        })
+    }
+
+    fn mode(&self) -> Mode {
+        let decisions = match (&self.decisions_out, self.regret) {
+            (None, _) => DecisionLog::Off,
+            (Some(_), false) => DecisionLog::On,
+            (Some(_), true) => DecisionLog::Regret,
+        };
+        Mode { stepping: self.stepping, decisions }
     }
 }
 
@@ -203,20 +123,26 @@ struct Document<'a> {
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let registry = Registry::default();
-    let scenario = args.scenario()?;
+    let scenario = args.scenario(&registry)?;
     // Everything is checked before anything is read.
     simulate::check_workload(&scenario.workload, false)?;
     scenario.scheduler_def(&registry)?;
     scenario.cluster_config(args.stepping, false)?;
     let scenario = scenario.resolved()?;
+    for path in [&args.requests_out, &args.decisions_out].into_iter().flatten() {
+        claim(path)?;
+    }
     let mut workload = workload(&scenario, printer)?;
     let start = now();
-    let result = simulate::simulate(&scenario, &registry, &mut workload, args.stepping)?;
+    let result = simulate::simulate(&scenario, &registry, &mut workload, args.mode())?;
     workload.bar.finish_and_clear();
     let wall = start.elapsed().as_secs_f64();
     let metrics = metrics::metrics(&scenario, &result);
     if let Some(path) = &args.requests_out {
-        write_requests(path, &result)?;
+        written(path, rows::write_requests(path, &result))?;
+    }
+    if let Some(path) = &args.decisions_out {
+        written(path, rows::write_decisions(path, &result))?;
     }
     if args.json {
         printer.json(&Document { schema: 1, config: &scenario, result: &metrics })?;
@@ -283,62 +209,6 @@ impl Workload for Watched {
     fn ended(&mut self, request: RequestId, now: SimTime) {
         self.inner.ended(request, now);
     }
-}
-
-/// The columns of `--requests-out`.
-const COLUMNS: [&str; 15] = [
-    "request",
-    "outcome",
-    "instance",
-    "arrival_s",
-    "routed_s",
-    "admitted_s",
-    "first_token_s",
-    "finish_s",
-    "prompt_tokens",
-    "hit_tokens",
-    "hit_blocks",
-    "recomputed_tokens",
-    "output_tokens",
-    "preemptions",
-    "migrations",
-];
-
-fn write_requests(path: &Path, result: &RunResult) -> Result<(), Failure> {
-    let at = |error: csv::Error| Failure::data(format!("cannot write {}: {error}", path.display()));
-    let mut out = csv::Writer::from_path(path).map_err(at)?;
-    out.write_record(COLUMNS).map_err(at)?;
-    for (index, row) in result.rows.iter().enumerate() {
-        out.write_record(record(index, row)).map_err(at)?;
-    }
-    out.flush().map_err(|error| Failure::data(format!("cannot write {}: {error}", path.display())))
-}
-
-fn record(index: usize, row: &Row) -> [String; 15] {
-    let time = |t: SimTime| if t == SimTime::MAX { String::new() } else { t.exact_seconds() };
-    let outcome = match row.outcome {
-        Outcome::Open => "open",
-        Outcome::Completed => "completed",
-        Outcome::Rejected => "rejected",
-        Outcome::Failed => "failed",
-    };
-    [
-        index.to_string(),
-        outcome.into(),
-        row.instance.0.to_string(),
-        time(row.arrival),
-        time(row.routed),
-        time(row.admitted),
-        time(row.first_token),
-        time(row.finish),
-        row.prompt_tokens.to_string(),
-        row.hit_tokens.to_string(),
-        row.hit_blocks.to_string(),
-        row.recomputed_tokens.to_string(),
-        row.output_tokens.to_string(),
-        row.preemptions.to_string(),
-        row.migrations.to_string(),
-    ]
 }
 
 /// The result for a person.

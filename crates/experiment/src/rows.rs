@@ -1,0 +1,98 @@
+//! What a run leaves behind request by request and decision by decision, as tables.
+
+use std::path::Path;
+
+use trimtab_core::SimTime;
+use trimtab_engine::{Decided, DecisionRow, Outcome, Row, RunResult};
+use trimtab_table::{Column, RequestRow, Table, TableError, requests_table};
+
+/// How a request ended, by name.
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Open => "open",
+        Outcome::Completed => "completed",
+        Outcome::Rejected => "rejected",
+        Outcome::Failed => "failed",
+    }
+}
+
+/// One row per request, in arrival order; the columns are those of [`requests_table`].
+pub fn requests(result: &RunResult) -> Table {
+    let some = |time: SimTime| (time != SimTime::MAX).then_some(time);
+    let row = |(request, row): (u64, &Row)| RequestRow {
+        request,
+        arrival: row.arrival,
+        routed: some(row.routed),
+        admitted: some(row.admitted),
+        first_token: some(row.first_token),
+        finish: some(row.finish),
+        tpot: row.tpot(),
+        instance: some(row.routed).map(|_| row.instance.0),
+        prompt_tokens: row.prompt_tokens.into(),
+        hit_tokens: row.hit_tokens.into(),
+        hit_blocks: row.hit_blocks.into(),
+        recomputed_tokens: row.recomputed_tokens,
+        output_tokens: row.output_tokens.into(),
+        preemptions: row.preemptions.into(),
+        migrations: row.migrations.into(),
+        outcome: outcome(row.outcome),
+    };
+    requests_table(&(0..).zip(&result.rows).map(row).collect::<Vec<_>>())
+}
+
+/// One row per decision, in their order.
+///
+/// | column | unit | meaning |
+/// |---|---|---|
+/// | `at_s` | s | when it fell |
+/// | `request` | | of which request |
+/// | `decided` `instance` | | `route`, `migrate`, `park` or `reject`, and where to |
+/// | `reason` | | the rule that decided, in the scheduler's words |
+/// | `candidates` | | instances weighed with the scheduler's own scores: `0=1.5 3=2.0` |
+/// | `predicted_ttft_s` `predicted_hit_tokens` | s, tokens | what the router expected of the choice |
+/// | `actual_ttft_s` `actual_hit_tokens` | s, tokens | what came of the request in the end |
+/// | `best_instance` `best_ttft_s` `chosen_ttft_s` `regret_s` | s | the instance with the first token soonest, were nothing else to arrive, by trying all; only when asked for |
+pub fn decisions(log: &[DecisionRow]) -> Table {
+    let mut table = Table::new();
+    let mut add = |name: &str, column| table.push(name, column).expect("equal lengths, distinct names, finite times");
+    let times = |get: fn(&DecisionRow) -> Option<SimTime>| {
+        Column::Real(log.iter().map(|row| get(row).map(SimTime::as_secs_f64)).collect())
+    };
+    let counts = |get: fn(&DecisionRow) -> Option<u64>| Column::Count(log.iter().map(get).collect());
+    let decided = |row: &DecisionRow| match row.decided {
+        Decided::Route(_) => "route",
+        Decided::Migrate(_) => "migrate",
+        Decided::Park => "park",
+        Decided::Reject => "reject",
+    };
+    let scores = |row: &DecisionRow| {
+        let one = |(instance, score): &(trimtab_core::InstanceId, f64)| format!("{}={score:?}", instance.0);
+        let all: Vec<String> = row.candidates.iter().map(one).collect();
+        (!all.is_empty()).then(|| all.join(" "))
+    };
+    add("at_s", times(|row| Some(row.at)));
+    add("request", counts(|row| Some(row.request.0.into())));
+    add("decided", Column::text(log.iter().map(decided)));
+    add("instance", counts(|row| row.decided.instance().map(|to| to.0.into())));
+    add("reason", Column::Text(log.iter().map(|row| row.reason.map(str::to_owned)).collect()));
+    add("candidates", Column::Text(log.iter().map(scores).collect()));
+    add("predicted_ttft_s", times(|row| row.predicted_ttft));
+    add("predicted_hit_tokens", counts(|row| row.decided.instance().map(|_| row.predicted_hit.into())));
+    add("actual_ttft_s", times(|row| row.actual_ttft));
+    add("actual_hit_tokens", counts(|row| row.actual_ttft.map(|_| row.actual_hit.into())));
+    add("best_instance", counts(|row| row.regret.map(|regret| regret.best.0.into())));
+    add("best_ttft_s", times(|row| row.regret.map(|regret| regret.best_ttft)));
+    add("chosen_ttft_s", times(|row| row.regret.map(|regret| regret.chosen_ttft)));
+    add("regret_s", times(|row| row.regret.map(|r| r.chosen_ttft.saturating_since(r.best_ttft))));
+    table
+}
+
+/// Writes the requests of a run as CSV or Parquet, by the name of the file.
+pub fn write_requests(path: &Path, result: &RunResult) -> Result<(), TableError> {
+    requests(result).write(path)
+}
+
+/// Writes the decisions of a run likewise; an empty table when none were kept.
+pub fn write_decisions(path: &Path, result: &RunResult) -> Result<(), TableError> {
+    decisions(result.decisions.as_deref().unwrap_or_default()).write(path)
+}

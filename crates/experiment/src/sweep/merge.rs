@@ -1,0 +1,62 @@
+//! Parts of a sharded run, put together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use trimtab_sched::Registry;
+
+use super::{Failure, Outcome, Progress, Runner, SweepOptions};
+use crate::plan::Plan;
+use crate::results::{Store, SweepError};
+
+/// Puts the parts of a sharded run together: the results are those of one run of the whole plan. Nothing is simulated.
+pub fn merge(
+    parts: &[PathBuf],
+    registry: &Registry,
+    options: &SweepOptions,
+    progress: &dyn Progress,
+) -> Result<Outcome, SweepError> {
+    let first = &parts[0];
+    let (text, plan) = plan_text(parts)?;
+    let store = Store::open(&options.out, options.existing)?;
+    let mut known_failures = BTreeMap::new();
+    for part in parts {
+        if read(&part.join("plan.json"))? != text {
+            let message = format!("{} and {} are parts of different plans", first.display(), part.display());
+            return Err(SweepError::Merge(message));
+        }
+        store.adopt(part)?;
+        let manifest = part.join("manifest.json");
+        let facts: Facts = serde_json::from_str(&read(&manifest)?)
+            .map_err(|error| SweepError::Merge(format!("{}: {error}", manifest.display())))?;
+        known_failures.extend(facts.failures.into_iter().map(|failure| (failure.id.clone(), failure)));
+    }
+    store.write("spec.toml", read(&first.join("spec.toml"))?.as_bytes())?;
+    let mut runner = Runner::new(&plan, registry, &store, progress, None);
+    (runner.simulate, runner.known_failures) = (false, known_failures);
+    runner.run(&store.dir().join("spec.toml").display().to_string(), options)
+}
+
+/// The plan that results folders are parts of.
+pub fn plan_of(parts: &[PathBuf]) -> Result<Plan, SweepError> {
+    plan_text(parts).map(|(_, plan)| plan)
+}
+
+fn plan_text(parts: &[PathBuf]) -> Result<(String, Plan), SweepError> {
+    let path = parts.first().ok_or_else(|| SweepError::Merge("nothing to merge".to_owned()))?.join("plan.json");
+    let text = read(&path)?;
+    let plan =
+        serde_json::from_str(&text).map_err(|error| SweepError::Merge(format!("{}: {error}", path.display())))?;
+    Ok((text, plan))
+}
+
+fn read(path: &Path) -> Result<String, SweepError> {
+    std::fs::read_to_string(path).map_err(|source| SweepError::Io { doing: "read", path: path.into(), source })
+}
+
+/// What a merge needs of a manifest.
+#[derive(Deserialize)]
+struct Facts {
+    failures: Vec<Failure>,
+}
