@@ -197,7 +197,7 @@ fn what_editors_and_shells_need() {
         assert!(out.contains("capacity") && out.contains("no-prefix-cache"), "{shell}");
     }
     let (out, _) = bench.ends(&["man"], 0);
-    assert!(out.starts_with(".") && out.contains("trimtab"), "{out}");
+    assert!(out.starts_with('.') && out.contains("trimtab"), "{out}");
     bench.ends(&["man", "--out", "man"], 0);
     assert!(bench.path("man/trimtab-sweep.1").exists());
 }

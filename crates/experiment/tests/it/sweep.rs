@@ -18,7 +18,11 @@ fn threads_and_interruptions_leave_no_trace() {
     assert_eq!((whole.failures.as_slice(), whole.exit_code(), whole.rows.len()), (&[][..], 0, 24));
     run(&text, &at("four"), 4, None, &()).unwrap();
     assert_eq!(data(&at("one")), data(&at("four")));
-    assert_eq!(data(&at("one")).len(), 24 + 5, "cells, plan, spec, summary, intervals, comparisons");
+    assert_eq!(
+        data(&at("one")).len(),
+        24 + 7,
+        "cells, plan, spec, summary, intervals, comparisons, capacities, probes"
+    );
 
     let stopped = run(&text, &at("cut"), 2, None, &StopAfter(5, AtomicUsize::new(0))).unwrap();
     assert_eq!(stopped.exit_code(), 130);
