@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whole-process CPU time and peak memory of the engine's benchmark cases; trace reading included.
+# Whole-process CPU time and peak memory of the engine's benchmark cases, trace reading included; last a whole sweep.
 # usage: scripts/bench.sh CONVERSATION_TRACE.jsonl [RUNS]
 # One row per case: the median over RUNS (default 5) of user + system seconds, and the peak memory.
 set -euo pipefail
@@ -44,3 +44,16 @@ row "conversation, 8 instances, every step" "${conv[@]}" --instances 8 --block-t
 overlay 84 >"$work/overlay.jsonl"
 runs=1
 row "84 copies (1,010,604), 1,000 instances" --trace "$work/overlay.jsonl" "${common[@]}" --instances 1000 --block-tokens 512
+
+# The sweep that must end within 20 s on two cores: 4 schedulers, 5 rates, 10 seeds, 10,000 requests each.
+cat >"$work/sweep.toml" <<'SPEC'
+schema = 1
+name = "sweep"
+seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+workload = { kind = "conversation", limit = 10_000 }
+slo = { ttft_s = 5.0 }
+search = { kind = "sweep", rates_rps = [5.0, 10.0, 15.0, 20.0, 25.0] }
+scheduler = [{ kind = "round-robin" }, { kind = "least-loaded" }, { kind = "cache-affinity" }, { kind = "dualmap" }]
+SPEC
+TIMEFORMAT='200 cells of 10,000 requests, 2 jobs: %U + %S CPU s, %R s'
+time "$bin" sweep "$work/sweep.toml" --jobs 2 --out "$work/sweep" >/dev/null 2>&1

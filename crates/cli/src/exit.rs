@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A file is missing, unreadable or malformed.
     Data = 3,
+    /// The program is wrong.
+    Bug = 70,
     /// It was interrupted; what was done is kept.
     Interrupted = 130,
     /// The reader of stdout went away; not an error, and the program ends with 0.

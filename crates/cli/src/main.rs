@@ -60,7 +60,33 @@ enum Verb {
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.quiet, cli.no_progress);
-    let outcome = match cli.verb {
+    quiet_cells();
+    let outcome = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(cli.verb, printer))) {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure { exit: Exit::Bug, message: "this is a bug of trimtab: please report it".to_owned() }),
+    };
+    match outcome {
+        Ok(()) | Err(Failure { exit: Exit::BrokenPipe, .. }) => Exit::Ok.into(),
+        Err(failure) => {
+            printer.error(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// A cell that panics is reported by its experiment, with the command that shows it again: the raw message of the thread
+/// would only stand in the way.
+fn quiet_cells() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !trimtab_experiment::sweep::in_cell() {
+            usual(panic);
+        }
+    }));
+}
+
+fn run(verb: Verb, printer: Printer) -> Result<(), Failure> {
+    match verb {
         Verb::Run(args) => verbs::run::run(&args, printer),
         Verb::Sweep(args) => verbs::sweep::run(&args, printer),
         Verb::Capacity(args) => verbs::capacity::run(&args, printer),
@@ -76,12 +102,5 @@ fn main() -> std::process::ExitCode {
         Verb::Explain(args) => verbs::explain::run(&args, printer),
         Verb::Completions(args) => verbs::completions::run(&args, printer),
         Verb::Man(args) => verbs::man::run(&args, printer),
-    };
-    match outcome {
-        Ok(()) | Err(Failure { exit: Exit::BrokenPipe, .. }) => Exit::Ok.into(),
-        Err(failure) => {
-            printer.error(&failure);
-            failure.exit.into()
-        }
     }
 }

@@ -331,3 +331,83 @@ fn two_processes_do_not_share_a_folder() {
     child.kill().expect("it ends");
     child.wait().expect("it ended");
 }
+
+#[test]
+fn tenants_and_classes_have_their_own_rows() {
+    let spec = SPEC
+        .replace("kind = \"no-sharing\"\nlimit = 300", "trace = \"blis.csv\"\njitter_s = 0.5")
+        .replace("ttft_s = 0.5", "ttft_s = 5.0\n[[slo.class]]\npriority = 3\nttft_s = 1e-6")
+        .replace("[search]", "[output]\nrequests = true\ndecisions = true\n\n[search]");
+    let bench = Bench::new(&spec);
+    let header = "arrival_time_us,input_tokens,output_tokens,tenant_id,vllm_priority,prefix_group,prefix_length\n";
+    let line = |i: usize| {
+        let (tenant, priority) = (["ann", "bob"][i % 2], if i.is_multiple_of(3) { 3 } else { 0 });
+        format!("{},{},5,{tenant},{priority},g{},32\n", i * 20_000, 100 + i, i % 4)
+    };
+    let trace: Vec<String> = std::iter::once(header.to_owned()).chain((0..120).map(line)).collect();
+    fs::write(bench.path("blis.csv"), trace.concat()).expect("a trace");
+    let (out, _) = bench.ends(&["sweep", "spec.toml", "--out", "r"], 0);
+    assert!(out.contains("of the trace, each seed moves arrivals by up to 0.5 s"), "{out}");
+    let read = |name: &str| fs::read_to_string(bench.path(name)).expect("a table");
+    let breakdown = read("r/breakdown.csv");
+    let header: Vec<&str> = breakdown.lines().next().expect("a header").split(',').collect();
+    let at = |name: &str| header.iter().position(|h| *h == name).expect("a column");
+    let rows: Vec<Vec<&str>> = breakdown.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 8 * 4, "two tenants and two classes for each of eight cells");
+    for row in &rows {
+        let expected = match (row[at("by")], row[at("of")]) {
+            ("tenant", _) => "60",
+            ("class", "3") => "40",
+            _ => "80",
+        };
+        assert_eq!(row[at("requests")], expected, "{row:?}");
+        // Nobody can meet a microsecond; everybody meets five seconds at the low rate.
+        if row[at("by")] == "class" && row[at("rate_rps")] == "2" {
+            let attained = if row[at("of")] == "3" { "0" } else { "1" };
+            assert_eq!(row[at("slo_attainment")], attained, "{row:?}");
+        }
+    }
+    assert!(read("r/intervals.csv").contains("ttft_mean_s{tenant=1}"));
+    for name in ["summary", "intervals", "comparisons", "breakdown"] {
+        assert_eq!(&fs::read(bench.path(&format!("r/{name}.parquet"))).expect("Parquet")[..4], b"PAR1", "{name}");
+    }
+    let kept =
+        |part: &str| data(&bench.path(part)).into_keys().filter(|name| name.ends_with("requests.parquet")).count();
+    // Eight cells, two labels for one policy: four of them are run.
+    assert_eq!(kept("r"), 4);
+    assert!(
+        fs::read_dir(bench.path("r/plots"))
+            .expect("figures")
+            .any(|file| { file.expect("a figure").file_name().to_string_lossy().starts_with("ttft-cdf") })
+    );
+    // Parts carry them too, and a folder without them is completed.
+    bench.ends(&["sweep", "spec.toml", "--shard", "1/2", "--out", "a"], 0);
+    bench.ends(&["sweep", "spec.toml", "--shard", "2/2", "--out", "b", "--jobs", "1"], 0);
+    bench.ends(&["merge", "a", "b", "--out", "m"], 0);
+    assert_eq!(data(&bench.path("r")), data(&bench.path("m")));
+    bench.ends(&["sweep", "spec.toml", "--out", "late", "--set", "output={}"], 0);
+    assert_eq!(kept("late"), 0);
+    bench.ends(&["sweep", "spec.toml", "--out", "late", "--resume"], 0);
+    assert_eq!(data(&bench.path("r")), data(&bench.path("late")));
+}
+
+#[test]
+fn the_documented_shards_merge_to_the_whole() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let docs = fs::read_to_string(root.join("docs/experiments.md")).expect("the page");
+    let block = docs.split("```sh\n").find(|block| block.contains("--shard 1/2")).expect("the example");
+    let commands: Vec<&str> = block.split("```").next().expect("its end").lines().collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    let bench = Bench::new(SPEC);
+    let spec = fs::read_to_string(root.join("experiments/quickstart.toml")).expect("the spec");
+    let spec = spec.replace("limit = 6000", "limit = 300").replace("warmup_requests = 500", "warmup_requests = 50");
+    fs::create_dir(bench.path("experiments")).expect("a folder");
+    fs::write(bench.path("experiments/quickstart.toml"), spec).expect("a spec");
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(words[0], "trimtab");
+        bench.ends(&words[1..], 0);
+    }
+    bench.ends(&["sweep", "experiments/quickstart.toml", "--out", "whole"], 0);
+    assert_eq!(data(&bench.path("whole")), data(&bench.path("results/quickstart")));
+}

@@ -1,6 +1,6 @@
 //! What a run leaves behind: one row per request, totals per instance, and the inter-token gaps.
 
-use trimtab_core::{Gaps, InstanceId, Request, SimTime};
+use trimtab_core::{Gaps, InstanceId, Request, SimTime, TenantId};
 
 use crate::decisions::DecisionRow;
 use crate::meter::Integrals;
@@ -47,6 +47,10 @@ pub struct Row {
     pub preemptions: u32,
     /// How often it moved to another instance before it started.
     pub migrations: u32,
+    /// Who sent it.
+    pub tenant: TenantId,
+    /// Its class: higher is more urgent.
+    pub priority: i16,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -68,6 +72,8 @@ impl Row {
             output_tokens: request.output_tokens,
             preemptions: 0,
             migrations: 0,
+            tenant: request.tenant,
+            priority: request.priority,
             outcome: Outcome::Open,
         }
     }

@@ -69,6 +69,14 @@ impl Scenario {
         };
         slo("slo.tpot_s", self.slo.tpot_s)?;
         slo("slo.e2e_s", self.slo.e2e_s)?;
+        for (index, class) in self.slo.class.iter().enumerate() {
+            for limit in [class.ttft_s, class.tpot_s, class.e2e_s] {
+                slo("slo.class", limit)?;
+            }
+            if self.slo.class[..index].iter().any(|other| other.priority == class.priority) {
+                return Err(invalid("slo.class", format!("priority {} is there twice", class.priority)));
+            }
+        }
         if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }

@@ -64,7 +64,7 @@ fn waiting(rows: &[Row], from: u64, to: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trimtab_core::InstanceId;
+    use trimtab_core::{InstanceId, TenantId};
     use trimtab_engine::Outcome;
 
     /// Arrivals one second apart, each waiting as told (in seconds).
@@ -84,6 +84,8 @@ mod tests {
             output_tokens: 1,
             preemptions: 0,
             migrations: 0,
+            tenant: TenantId(0),
+            priority: 0,
             outcome: Outcome::Completed,
         };
         waits.enumerate().map(row).collect()

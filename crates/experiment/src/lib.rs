@@ -1,6 +1,7 @@
 //! From a written spec to results: scenarios, the catalogue of models and hardware, runs and their statistics;
 //! experiments of many cells, capacity searches and what they leave on disk.
 
+mod breakdown;
 pub mod build;
 pub mod calibrate;
 pub mod capacity;
@@ -9,7 +10,9 @@ pub mod diagnose;
 pub mod diff;
 pub mod estimate;
 pub mod explain;
+pub mod fairness;
 pub mod metrics;
+mod objectives;
 pub mod overrides;
 pub mod plan;
 pub mod results;

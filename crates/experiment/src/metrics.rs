@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::{PS_PER_S, SimTime, Summary};
-use trimtab_engine::{InstanceTotals, Outcome, Row, RunResult, WINDOW};
+use trimtab_engine::{InstanceTotals, Outcome, Row, RunResult, Stepping, WINDOW};
 
-use crate::scenario::{Scenario, Slo};
+use crate::fairness::{self, PartMetrics};
+use crate::objectives::Objectives;
+use crate::scenario::Scenario;
 
 /// The statistics of one run. Times in seconds, shares from 0 to 1; absent where there is nothing to measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +59,18 @@ pub struct Metrics {
     pub evicted_blocks: u64,
     /// Engine iterations.
     pub iterations: u64,
+    /// Time from end to end over what it would have been alone on an instance with an empty cache.
+    pub slowdown: Quantiles,
+    /// The largest of the tenants' mean slowdowns, when there are several tenants.
+    pub tenant_slowdown_max: Option<f64>,
+    /// Jain's index of the tenants' mean slowdowns: 1 when all are slowed down alike.
+    pub jain_tenants: Option<f64>,
+    /// One entry per priority class, when there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per_class: Vec<PartMetrics>,
+    /// One entry per tenant, when there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per_tenant: Vec<PartMetrics>,
     /// One entry per instance.
     pub per_instance: Vec<InstanceMetrics>,
 }
@@ -151,10 +165,12 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
     let (makespan, measured_span) = (since(&result.rows), since(measured));
     let rate = |n: u64, span: SimTime| if span > SimTime::ZERO { n as f64 / span.as_secs_f64() } else { 0.0 };
     let per_second = |n: u64| rate(n, makespan);
-    let good = |slo: &Slo| measured.iter().filter(|row| within(row, slo)).count() as u64;
-    let has_slo = scenario.slo != Slo::default();
-    let ttft_only = Slo { ttft_s: scenario.slo.ttft_s, ..Slo::default() };
-    let joint = has_slo.then(|| good(&scenario.slo));
+    let objectives = Objectives::of(&scenario.slo);
+    // What ran can be built again.
+    let instances = scenario.cluster_config(Stepping::Macro, false).map(|c| c.instances).unwrap_or_default();
+    let slowdowns = fairness::slowdowns(measured, &instances);
+    let per_tenant = fairness::parts(measured, &slowdowns, &objectives, |row| row.tenant.0.into());
+    let of_tenants: Vec<f64> = per_tenant.iter().filter_map(|tenant| tenant.slowdown.mean).collect();
     Metrics {
         requests: result.rows.len() as u64,
         measured: measured.len() as u64,
@@ -167,10 +183,10 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         e2e_s: of(Row::e2e),
         queue_s: of(Row::queued),
         itl_s: result.gaps.summary().into(),
-        slo_attainment: scenario.slo.ttft_s.and_then(|_| ratio(good(&ttft_only), measured.len() as u64)),
-        joint_attainment: joint.and_then(|n| ratio(n, measured.len() as u64)),
+        slo_attainment: objectives.ttft_attainment(measured.iter()),
+        joint_attainment: objectives.joint_attainment(measured.iter()),
         throughput_rps: per_second(count(Outcome::Completed)),
-        goodput_rps: joint.map(|n| rate(n, measured_span)),
+        goodput_rps: objectives.good(measured).map(|n| rate(n, measured_span)),
         output_tokens_per_s: per_second(
             result.rows.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output_tokens)).sum(),
         ),
@@ -182,19 +198,13 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         migrations: result.rows.iter().map(|r| u64::from(r.migrations)).sum(),
         evicted_blocks: result.instances.iter().map(|i| i.evicted_blocks).sum(),
         iterations: result.instances.iter().map(|i| i.iterations).sum(),
+        slowdown: fairness::spread(slowdowns.iter().copied()),
+        tenant_slowdown_max: of_tenants.iter().copied().max_by(f64::total_cmp),
+        jain_tenants: fairness::jain(&of_tenants),
+        per_class: fairness::parts(measured, &slowdowns, &objectives, |row| row.priority.into()),
+        per_tenant,
         per_instance: result.instances.iter().map(|i| instance(i, makespan)).collect(),
     }
-}
-
-/// Whether a request met every objective. A time without a sample (a single-token output has no TPOT) meets it.
-fn within(row: &Row, slo: &Slo) -> bool {
-    let ok = |limit: Option<f64>, value: Option<SimTime>, absent| {
-        limit.and_then(SimTime::from_secs_f64).is_none_or(|limit| value.map_or(absent, |v| v <= limit))
-    };
-    row.outcome == Outcome::Completed
-        && ok(slo.ttft_s, row.ttft(), false)
-        && ok(slo.tpot_s, row.tpot(), true)
-        && ok(slo.e2e_s, row.e2e(), false)
 }
 
 fn hit_ratio(rows: &[Row], instances: &[InstanceTotals]) -> HitRatio {

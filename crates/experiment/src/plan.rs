@@ -14,7 +14,7 @@ use crate::capacity::ladder;
 use crate::catalog::CatalogError;
 use crate::scenario::Scenario;
 use crate::simulate::RunError;
-use crate::spec::{LoadError, Replicate, SCHEMA, Search, Source};
+use crate::spec::{LoadError, Output, Replicate, SCHEMA, Search, Source};
 use crate::sweep::extended;
 use crate::traces::{file_sha256, text_sha256};
 use crate::tree::{At, Fault, Node, Value as Tree};
@@ -34,6 +34,8 @@ pub struct Plan {
     pub search: Search,
     /// More seeds until an interval is narrow enough.
     pub replicate: Option<Replicate>,
+    /// What is kept of each cell besides its statistics.
+    pub output: Output,
     /// Dotted paths that grid and cases set, in the order in which the points first do.
     pub paths: Vec<String>,
     /// What is run with every seed, by point, then rate, then scheduler.
@@ -142,6 +144,7 @@ impl Plan {
             attain: source.spec.slo.attain.unwrap_or(DEFAULT_ATTAIN),
             search: source.spec.search.clone(),
             replicate: source.spec.replicate.clone(),
+            output: source.spec.output,
             paths,
             groups,
         })
@@ -225,11 +228,13 @@ fn check_header(source: &Source) -> Result<(), Fault> {
             unless(ok, "search.tolerance", format!("`{tolerance}` is not a share from 0.001 to 1"))?;
             let ok = max_seeds.is_none_or(|most| most >= spec.seeds.len());
             unless(ok, "search.max_seeds", "fewer than there are seeds".into())?;
-            let slo = spec.slo.ttft_s.or(spec.slo.tpot_s).or(spec.slo.e2e_s);
-            unless(slo.is_some(), "slo", "a capacity search needs an objective, such as slo.ttft_s".into())?;
+            let slo = spec.slo.ttft_s.or(spec.slo.tpot_s).or(spec.slo.e2e_s).is_some() || !spec.slo.class.is_empty();
+            unless(slo, "slo", "a capacity search needs an objective, such as slo.ttft_s".into())?;
             unless(spec.workload.rate.is_none(), "workload.rate", "the search chooses the rate".into())?;
         }
     }
+    let regret = spec.output.decisions || !spec.output.regret;
+    unless(regret, "output.regret", "has an effect with `output.decisions = true` only".into())?;
     if let Some(replicate) = &spec.replicate {
         let ok = replicate.half_width > 0.0 && replicate.max_seeds >= spec.seeds.len();
         unless(ok, "replicate", "half_width must be positive and max_seeds at least the number of seeds".into())?;
@@ -321,7 +326,8 @@ fn schedulers(source: &Source) -> Result<Vec<(String, Node)>, Fault> {
 }
 
 /// Keys of a spec that say nothing about a single simulation; all others are keys of a scenario.
-const OF_THE_SPEC: [&str; 8] = ["schema", "name", "seeds", "scheduler", "grid", "case", "search", "replicate"];
+const OF_THE_SPEC: [&str; 9] =
+    ["schema", "name", "seeds", "scheduler", "grid", "case", "search", "replicate", "output"];
 
 /// The scenario of one group, every value with the place where it was written.
 fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>) -> Result<Node, Fault> {

@@ -5,10 +5,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use trimtab_engine::RunResult;
+use trimtab_table::Format;
 
 use crate::diagnose::Diagnosis;
 use crate::metrics::Metrics;
+use crate::rows;
 use crate::scenario::Scenario;
+use crate::spec::Output;
+
+const REQUESTS: &str = "requests.parquet";
+const DECISIONS: &str = "decisions.parquet";
+
+/// Files of a cell besides its statistics.
+fn kept(output: Output) -> impl Iterator<Item = &'static str> {
+    [(output.requests, REQUESTS), (output.decisions, DECISIONS)]
+        .into_iter()
+        .filter_map(|(wanted, name)| wanted.then_some(name))
+}
 
 /// What one cell left behind. Holds no path, host or wall clock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,12 +128,14 @@ impl Store {
     }
 
     fn clear(&self) -> Result<(), SweepError> {
-        for folder in [self.dir.clone(), self.dir.join("cells")] {
-            for entry in fs::read_dir(&folder).map_err(SweepError::io("list", &folder))? {
-                let path = entry.map_err(SweepError::io("list", &folder))?.path();
-                if path.extension().is_some_and(|e| e == "json" || e == "csv" || e == "tmp") {
-                    fs::remove_file(&path).map_err(SweepError::io("remove", &path))?;
-                }
+        let cells = self.dir.join("cells");
+        for path in list(&self.dir)?.into_iter().chain(list(&cells)?) {
+            let ours =
+                path.extension().is_some_and(|e| ["json", "csv", "parquet", "tmp"].iter().any(|known| e == *known));
+            if ours && path.is_file() {
+                fs::remove_file(&path).map_err(SweepError::io("remove", &path))?;
+            } else if path.parent() == Some(&cells) && path.is_dir() {
+                fs::remove_dir_all(&path).map_err(SweepError::io("remove", &path))?;
             }
         }
         Ok(())
@@ -135,6 +151,32 @@ impl Store {
         serde_json::from_str::<CellResult>(&text).ok().filter(|result| result.id == id)
     }
 
+    /// Whether everything that should be kept of a cell besides its statistics is there.
+    pub fn has(&self, id: &str, output: Output) -> bool {
+        kept(output).all(|name| self.part(id, name).exists())
+    }
+
+    fn part(&self, id: &str, name: &str) -> PathBuf {
+        self.dir.join("cells").join(id).join(name)
+    }
+
+    /// Writes what is kept of a cell besides its statistics; these come last, so that a cell with them is whole.
+    pub fn keep(&self, id: &str, output: Output, run: &RunResult) -> Result<(), SweepError> {
+        for name in kept(output) {
+            let path = self.part(id, name);
+            let table = if name == REQUESTS {
+                rows::requests(run)
+            } else {
+                rows::decisions(run.decisions.as_deref().unwrap_or_default())
+            };
+            let content = table.encode(Format::Parquet).map_err(|error| SweepError::Data(error.to_string()))?;
+            let folder = self.dir.join("cells").join(id);
+            fs::create_dir_all(&folder).map_err(SweepError::io("create", &folder))?;
+            write_whole(&path, &content)?;
+        }
+        Ok(())
+    }
+
     /// Writes a finished cell.
     pub fn save(&self, result: &CellResult) -> Result<(), SweepError> {
         let mut text = serde_json::to_vec(result).expect("a result is plain data");
@@ -144,17 +186,19 @@ impl Store {
 
     /// Takes over the cells of another results folder.
     pub fn adopt(&self, other: &Path) -> Result<(), SweepError> {
-        let folder = other.join("cells");
-        for entry in fs::read_dir(&folder).map_err(SweepError::io("list", &folder))? {
-            let path = entry.map_err(SweepError::io("list", &folder))?.path();
-            let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|e| e == "json")) else {
-                continue;
-            };
-            let content = fs::read(&path).map_err(SweepError::io("read", &path))?;
-            let own = self.dir.join("cells").join(name);
+        let of_cells = other.join("cells");
+        let mut files = Vec::new();
+        for path in list(&of_cells)? {
+            files.extend(if path.is_dir() { list(&path)? } else { vec![path] });
+        }
+        for path in files.iter().filter(|path| path.extension().is_some_and(|e| e == "json" || e == "parquet")) {
+            let content = fs::read(path).map_err(SweepError::io("read", path))?;
+            let own = self.dir.join(path.strip_prefix(other).expect("it was found there"));
             if fs::read(&own).is_ok_and(|present| present != content) {
                 return Err(SweepError::Merge(format!("{} and {} differ", path.display(), own.display())));
             }
+            let folder = own.parent().expect("it is in a folder");
+            fs::create_dir_all(folder).map_err(SweepError::io("create", folder))?;
             write_whole(&own, &content)?;
         }
         Ok(())
@@ -164,6 +208,12 @@ impl Store {
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), SweepError> {
         write_whole(&self.dir.join(name), content)
     }
+}
+
+/// What is in a folder, in no order.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, SweepError> {
+    let entries = fs::read_dir(folder).map_err(SweepError::io("list", folder))?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(SweepError::io("list", folder))).collect()
 }
 
 /// Readers see the old file or the new one, never a part. One process writes a folder, so the temporary name is free.

@@ -261,7 +261,7 @@ pub enum Prefix {
 }
 
 /// What counts as good service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slo {
     /// Longest time to first token.
@@ -269,5 +269,25 @@ pub struct Slo {
     /// Longest mean time per output token.
     pub tpot_s: Option<f64>,
     /// Longest time from arrival to end.
+    pub e2e_s: Option<f64>,
+    /// Objectives of single priority classes. Schedulers are told the ordinary ones alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class: Vec<ClassSlo>,
+}
+
+/// What counts as good service for requests of one priority; what is left out is as for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClassSlo {
+    /// The priority; higher is more urgent, 0 is ordinary.
+    pub priority: i16,
+    /// Longest time to first token.
+    #[serde(default)]
+    pub ttft_s: Option<f64>,
+    /// Longest mean time per output token.
+    #[serde(default)]
+    pub tpot_s: Option<f64>,
+    /// Longest time from arrival to end.
+    #[serde(default)]
     pub e2e_s: Option<f64>,
 }

@@ -7,6 +7,7 @@ use trimtab_workload::{GenOptions, ParamError, Ratio, ReadError, ReadOptions, Re
 
 use crate::build::ScenarioError;
 use crate::scenario::{self, Scenario};
+use crate::spec::Output;
 
 /// Why a run did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +182,17 @@ pub struct Mode {
 impl From<Stepping> for Mode {
     fn from(stepping: Stepping) -> Self {
         Self { stepping, ..Self::default() }
+    }
+}
+
+impl From<Output> for Mode {
+    fn from(output: Output) -> Self {
+        let decisions = match (output.decisions, output.regret) {
+            (false, _) => DecisionLog::Off,
+            (true, false) => DecisionLog::On,
+            (true, true) => DecisionLog::Regret,
+        };
+        Self { decisions, ..Self::default() }
     }
 }
 

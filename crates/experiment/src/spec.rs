@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::overrides::{Override, apply};
-use crate::scenario::{Cluster, Router, Signals, Transfer, Workload};
+use crate::scenario::{ClassSlo, Cluster, Router, Signals, Transfer, Workload};
 use crate::tree::{At, Fault, Node};
 
 /// The version of the format that this program reads.
@@ -63,6 +63,9 @@ pub struct Spec {
     /// More seeds until an interval is narrow enough.
     #[serde(default)]
     pub replicate: Option<Replicate>,
+    /// What is kept of each cell besides its statistics.
+    #[serde(default)]
+    pub output: Output,
 }
 
 fn one_seed() -> Vec<u64> {
@@ -70,7 +73,7 @@ fn one_seed() -> Vec<u64> {
 }
 
 /// What counts as good service, and how often it must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SloSpec {
     /// Longest time to first token.
@@ -79,6 +82,8 @@ pub struct SloSpec {
     pub tpot_s: Option<f64>,
     /// Longest time from arrival to end.
     pub e2e_s: Option<f64>,
+    /// Objectives of single priority classes.
+    pub class: Vec<ClassSlo>,
     /// Share of requests that must meet all of them; 0.9 unless said.
     pub attain: Option<f64>,
 }
@@ -161,6 +166,18 @@ pub struct Replicate {
     pub half_width: f64,
     /// No more seeds than this.
     pub max_seeds: usize,
+}
+
+/// What is kept of each cell besides its statistics, as Parquet. Changes no number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// One row per request, for distributions: `cells/ID/requests.parquet`.
+    pub requests: bool,
+    /// One row per decision: `cells/ID/decisions.parquet`.
+    pub decisions: bool,
+    /// With the decisions, what would have been best; slow.
+    pub regret: bool,
 }
 
 /// The JSON Schema of a spec, for editors.

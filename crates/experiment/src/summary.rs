@@ -4,6 +4,7 @@
 //! read back as the same number.
 
 use serde_json::Value;
+use trimtab_table::{Column, Format, Table};
 
 use crate::plan::{Group, Plan};
 use crate::results::CellResult;
@@ -84,6 +85,11 @@ pub const METRICS: &[Metric] = metrics! {
     "iterations" none |r| Some(r.metrics.iterations as f64);
     "instance_hours" lower |r| Some(instance_hours(r));
     "instance_hours_per_million_tokens" lower hours_per_million;
+    "slowdown_mean" lower |r| r.metrics.slowdown.mean;
+    "slowdown_p99" lower |r| r.metrics.slowdown.p99;
+    "slowdown_max" lower |r| r.metrics.slowdown.max;
+    "tenant_slowdown_max" lower |r| r.metrics.tenant_slowdown_max;
+    "jain_tenants" higher |r| r.metrics.jain_tenants;
     "waiting" lower |r| r.diagnosis.waiting;
     "drift_share" none |r| r.diagnosis.drift_share();
     "steady_after" none |r| r.diagnosis.steady_after.map(|n| n as f64);
@@ -157,13 +163,51 @@ pub fn summary(plan: &Plan, rows: &[Row<'_>]) -> Vec<u8> {
     csv(header, rows.iter().map(line))
 }
 
+/// All tables of some rows, by file name: those in CSV again in Parquet, for whoever reads many.
+pub(crate) fn files(plan: &Plan, rows: &[Row<'_>]) -> Vec<(String, Vec<u8>)> {
+    let tables = [
+        ("summary", Some(summary(plan, rows))),
+        ("intervals", Some(intervals(plan, rows))),
+        ("comparisons", Some(comparisons(plan, rows))),
+        ("breakdown", crate::breakdown::breakdown(plan, rows)),
+    ];
+    let tables = tables.into_iter().filter_map(|(name, csv)| Some((name, csv?)));
+    tables
+        .flat_map(|(name, csv)| {
+            let parquet = parquet(&csv);
+            [(format!("{name}.csv"), csv), (format!("{name}.parquet"), parquet)]
+        })
+        .collect()
+}
+
+/// The same table in Parquet. A metric is a real number even where all its values are whole.
+fn parquet(csv: &[u8]) -> Vec<u8> {
+    let decoded = Table::decode(csv.to_vec(), Format::Csv).expect("it was just written");
+    let mut table = Table::new();
+    for (name, column) in decoded.columns() {
+        let real = METRICS.iter().any(|metric| metric.name == name) || REAL.contains(&name);
+        let column = match column {
+            Column::Count(cells) if real => Column::Real(cells.iter().map(|n| n.map(|n| n as f64)).collect()),
+            // All missing: the type cannot be seen.
+            Column::Text(cells) if real => Column::Real(vec![None; cells.len()]),
+            other => other.clone(),
+        };
+        table.push(name, column).expect("as it was read");
+    }
+    table.encode(Format::Parquet).expect("memory takes every table")
+}
+
+/// Columns of real numbers besides the metrics.
+const REAL: [&str; 10] =
+    ["rate_rps", "mean", "lo", "hi", "difference", "difference_lo", "difference_hi", "ratio", "ratio_lo", "ratio_hi"];
+
 /// Values of one metric by seed, for the rows that have it.
 fn values(rows: &[&Row<'_>], metric: &Metric) -> Vec<(u64, f64)> {
     rows.iter().filter_map(|row| Some((row.seed, (metric.get)(row.result?)?))).collect()
 }
 
 /// Rows that differ in nothing but their seed, in the order of the plan.
-fn by_group<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<(&'a Group, Vec<&'b Row<'a>>)> {
+pub(crate) fn by_group<'a, 'b>(rows: &'b [Row<'a>]) -> Vec<(&'a Group, Vec<&'b Row<'a>>)> {
     let mut groups: Vec<(&Group, Vec<&Row<'_>>)> = Vec::new();
     for row in rows {
         match groups.last_mut() {
@@ -190,6 +234,7 @@ pub fn intervals(plan: &Plan, rows: &[Row<'_>]) -> Vec<u8> {
             lines.push(line);
         }
     }
+    lines.extend(crate::breakdown::intervals(plan, rows));
     csv(header, lines.into_iter())
 }
 

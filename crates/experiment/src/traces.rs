@@ -78,6 +78,16 @@ impl Traces {
         }
     }
 
+    /// Requests of each trace read so far, by its path.
+    pub fn requests(&self) -> BTreeMap<String, usize> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |(key, slot): (&String, &Slot)| {
+            let path = serde_json::from_str::<crate::scenario::Workload>(key).ok()?.trace?;
+            Some((path.display().to_string(), slot.get()?.as_ref().ok()?.requests.len()))
+        };
+        slots.iter().filter_map(count).collect()
+    }
+
     fn replay(&self, scenario: &Scenario) -> Result<Replay, RunError> {
         let shared = self.shared(scenario)?;
         let mut own = Trace {

@@ -10,7 +10,7 @@ use trimtab_experiment::sweep::{self, Outcome, Shard, SweepOptions};
 use trimtab_sched::Registry;
 
 use super::tables;
-use super::watch::{Watch, catch_interrupts, quiet_panics};
+use super::watch::{Watch, catch_interrupts};
 use crate::exit::{Exit, Failure};
 use crate::printer::Printer;
 
@@ -91,11 +91,8 @@ pub(crate) fn finish(
     work: impl FnOnce(&Watch) -> Result<Outcome, SweepError>,
 ) -> Result<(), Failure> {
     catch_interrupts();
-    quiet_panics();
     let watch = Watch::new(printer);
-    let outcome = work(&watch);
-    let _ = std::panic::take_hook();
-    let outcome = outcome.map_err(|error| Failure::of(error.exit_code(), error))?;
+    let outcome = work(&watch).map_err(|error| Failure::of(error.exit_code(), error))?;
     watch.finish(&outcome);
     for failure in &outcome.failures {
         let sweep::Failure { label, seed, message, reproduce, .. } = failure;

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use serde::Serialize;
 use trimtab_core::{PrefixForest, Request, RequestId, SimTime, Workload};
-use trimtab_engine::{DecisionLog, Stepping};
+use trimtab_engine::Stepping;
 use trimtab_experiment::metrics::{self, Metrics, Quantiles};
 use trimtab_experiment::overrides::{Override, overridden};
 use trimtab_experiment::plan::Plan;
 use trimtab_experiment::rows;
 use trimtab_experiment::scenario::Scenario;
 use trimtab_experiment::simulate::{self, Mode};
-use trimtab_experiment::spec::Source;
+use trimtab_experiment::spec::{Output, Source};
 use trimtab_sched::Registry;
 
 use super::flags::Flags;
@@ -104,12 +104,8 @@ impl Args {
     }
 
     fn mode(&self) -> Mode {
-        let decisions = match (&self.decisions_out, self.regret) {
-            (None, _) => DecisionLog::Off,
-            (Some(_), false) => DecisionLog::On,
-            (Some(_), true) => DecisionLog::Regret,
-        };
-        Mode { stepping: self.stepping, decisions }
+        let kept = Output { requests: true, decisions: self.decisions_out.is_some(), regret: self.regret };
+        Mode { stepping: self.stepping, ..kept.into() }
     }
 }
 
@@ -252,6 +248,9 @@ fn table(scenario: &Scenario, m: &Metrics) -> String {
         ("output tokens per second", format!("{:.1}", m.output_tokens_per_s)),
         ("load spread (cv)", format!("{:.4}", m.load_cv)),
         ("hotspot share", format!("{:.4}", m.hotspot_share)),
+        ("slowdown, mean", share(m.slowdown.mean)),
+        ("slowdown, largest", share(m.slowdown.max)),
+        ("evenness over tenants", share(m.jain_tenants)),
         ("preemptions", m.preemptions.to_string()),
         ("recomputed tokens", m.recomputed_tokens.to_string()),
         ("migrations", m.migrations.to_string()),

@@ -3,7 +3,7 @@
 use trimtab_experiment::capacity::Capacity;
 use trimtab_experiment::plan::{Group, Plan};
 use trimtab_experiment::results::CellResult;
-use trimtab_experiment::stats::t_interval;
+use trimtab_experiment::stats::{Verdict, compare, t_interval};
 use trimtab_experiment::sweep::Outcome;
 
 /// A column of the table: its heading, and what it shows of a cell.
@@ -45,22 +45,63 @@ pub(crate) fn tables(plan: &Plan, outcome: &Outcome) -> String {
 fn means(plan: &Plan, outcome: &Outcome) -> String {
     let labels: Vec<String> = plan.groups.iter().map(|group| group_name(plan, group)).collect();
     let width = labels.iter().map(String::len).max().unwrap_or(0);
-    let mut lines = vec![COLUMNS.iter().fold(" ".repeat(width), |line, (name, _)| format!("{line}{name:>20}"))];
+    let head = COLUMNS.iter().fold(" ".repeat(width), |line, (name, _)| format!("{line}{name:>20}"));
+    let mut lines = vec![head + "  TTFT mean against the first"];
+    let mut seeds: Vec<usize> = Vec::new();
     for (index, label) in labels.iter().enumerate() {
-        let cells = outcome.rows.iter().filter(|row| row.group == index).filter_map(|row| row.result.as_deref());
-        let cells: Vec<&CellResult> = cells.collect();
+        let cells = by_seed(outcome, index);
+        seeds.push(cells.len());
         let line = COLUMNS.iter().fold(format!("{label:width$}"), |line, (_, get)| {
-            let values: Vec<f64> = cells.iter().filter_map(|cell| get(cell)).collect();
+            let values: Vec<f64> = cells.iter().filter_map(|(_, cell)| get(cell)).collect();
             let text = t_interval(&values).map_or("-".into(), |interval| {
                 let half = interval.half_width().map_or(String::new(), |half| format!(" +-{half:.3}"));
                 format!("{:.3}{half}", interval.mean)
             });
             format!("{line}{text:>20}")
         });
-        lines.push(line);
+        let verdict = verdict(plan, outcome, index).map_or(String::new(), |verdict| format!("  {}", verdict.as_str()));
+        lines.push(line + &verdict);
     }
-    lines.push(format!("{} seeds; +- is half of the 95 % t interval over seeds", plan.seeds.len()));
+    seeds.sort_unstable();
+    let n = match (seeds.first(), seeds.last()) {
+        (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+        (least, _) => least.map_or(String::new(), usize::to_string),
+    };
+    lines.push(format!("{n} seeds; +- is half of the 95 % t interval over seeds; verdicts are of paired differences"));
+    lines.extend(seeding(plan));
     lines.join("\n") + "\n"
+}
+
+/// The finished cells of a group, with their seeds.
+fn by_seed(outcome: &Outcome, group: usize) -> Vec<(u64, &CellResult)> {
+    let rows = outcome.rows.iter().filter(|row| row.group == group);
+    rows.filter_map(|row| Some((row.seed, row.result.as_deref()?))).collect()
+}
+
+/// How a group's mean time to first token compares with that of the first scheduler at the same point and rate.
+fn verdict(plan: &Plan, outcome: &Outcome, group: usize) -> Option<Verdict> {
+    let place = |index: usize| (plan.groups[index].point, plan.groups[index].rate_rps.map(f64::to_bits));
+    let first = (0..group).find(|&other| place(other) == place(group))?;
+    let base = by_seed(outcome, first);
+    let ttft = |cell: &CellResult| cell.metrics.ttft_s.mean;
+    let pairs = by_seed(outcome, group).into_iter().filter_map(|(seed, cell)| {
+        let (_, other) = base.iter().find(|(known, _)| *known == seed)?;
+        Some((ttft(cell)?, ttft(other)?))
+    });
+    let (ours, theirs): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    compare(&ours, &theirs, false).map(|comparison| comparison.verdict)
+}
+
+/// What seeds do to a trace, which is the same for all of them otherwise.
+fn seeding(plan: &Plan) -> Option<String> {
+    let workload = &plan.groups.iter().find(|group| group.scenario.workload.trace.is_some())?.scenario.workload;
+    let jitter = workload.jitter_s.map(|s| format!("moves arrivals by up to {s} s"));
+    let keep = workload.keep_sessions.map(|share| format!("keeps {} % of the sessions", share * 100.0));
+    let what: Vec<String> = jitter.into_iter().chain(keep).collect();
+    Some(match what.len() {
+        0 => "the trace is replayed as it is: seeds change the random numbers of schedulers alone".to_owned(),
+        _ => format!("of the trace, each seed {}", what.join(" and ")),
+    })
 }
 
 /// The capacity of each scheduler: from the highest rate up to which all passed to the lowest that failed.

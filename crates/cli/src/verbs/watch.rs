@@ -22,14 +22,6 @@ pub(crate) fn catch_interrupts() {
     });
 }
 
-/// A cell that panics is reported by the experiment, with its command: the raw message of the thread would only stand in
-/// the way. `RUST_BACKTRACE` brings it back.
-pub(crate) fn quiet_panics() {
-    if std::env::var_os("RUST_BACKTRACE").is_none() {
-        std::panic::set_hook(Box::new(|_| {}));
-    }
-}
-
 /// Draws the progress of a sweep.
 pub(crate) struct Watch {
     printer: Printer,

@@ -205,11 +205,25 @@ fn tables(runner: &Runner<'_>, found: &[Capacity]) -> Result<(), SweepError> {
 
 /// `summary.csv` and the like, of everything that was tried.
 fn tried(runner: &Runner<'_>, found: &[Found]) -> Result<(), SweepError> {
-    let rows = || found.iter().flat_map(|one| &one.rows);
-    let groups: Vec<Group> = rows().map(|(rate, row)| at_rate(&runner.plan.groups[row.group], Some(*rate))).collect();
-    let rows: Vec<summary::Row<'_>> = rows()
-        .zip(&groups)
-        .map(|((_, row), group)| summary::Row { group, seed: row.seed, id: &row.id, result: row.result.as_deref() })
+    // Rows of one group and rate stand together, and share their group: they differ in the seed alone.
+    let tried = || found.iter().flat_map(|one| &one.rows);
+    let mut groups: Vec<(usize, f64, Group)> = Vec::new();
+    for (rate, row) in tried() {
+        if groups.last().is_none_or(|(group, other, _)| *group != row.group || other.total_cmp(rate).is_ne()) {
+            groups.push((row.group, *rate, at_rate(&runner.plan.groups[row.group], Some(*rate))));
+        }
+    }
+    let group = |index: usize, rate: f64| {
+        let same = |(group, other, _): &&(usize, f64, Group)| *group == index && other.total_cmp(&rate).is_eq();
+        &groups.iter().find(same).expect("every row has one").2
+    };
+    let rows: Vec<summary::Row<'_>> = tried()
+        .map(|(rate, row)| summary::Row {
+            group: group(row.group, *rate),
+            seed: row.seed,
+            id: &row.id,
+            result: row.result.as_deref(),
+        })
         .collect();
-    runner.store.write("summary.csv", &summary::summary(runner.plan, &rows))
+    summary::files(runner.plan, &rows).iter().try_for_each(|(name, content)| runner.store.write(name, content))
 }

@@ -28,6 +28,7 @@ impl Runner<'_> {
             "rng": "ChaCha8",
             "plan_sha256": text_sha256(&plan),
             "trace_sha256": traces,
+            "trace_requests": self.traces.requests(),
             "seeds": self.plan.seeds,
             "shard": shard,
             "cells": { "total": state.total, "done": state.done, "reused": state.reused, "failed": state.failed },

@@ -18,6 +18,7 @@ use crate::spec::Source;
 
 pub use merge::{merge, plan_of};
 pub(crate) use runner::Runner;
+pub use runner::in_cell;
 
 /// How a plan is run. Nothing here can change a number.
 #[derive(Clone, Debug)]

@@ -111,9 +111,7 @@ impl Runner<'_> {
             })
             .collect();
         // Rows of one group stand together: by group, then seed.
-        self.store.write("summary.csv", &summary::summary(self.plan, &rows))?;
-        self.store.write("intervals.csv", &summary::intervals(self.plan, &rows))?;
-        self.store.write("comparisons.csv", &summary::comparisons(self.plan, &rows))
+        summary::files(self.plan, &rows).iter().try_for_each(|(name, content)| self.store.write(name, content))
     }
 
     /// Remarks on results that may mislead, one line for each group.

@@ -1,13 +1,14 @@
 //! Runs cells, or finds them finished.
 
 use std::any::Any;
+use std::cell::Cell as Slot;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use trimtab_engine::Stepping;
+use trimtab_engine::RunResult;
 use trimtab_sched::Registry;
 
 use super::{Ended, Failure, Outcome, Progress, Shard, State, SweepOptions};
@@ -24,7 +25,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) plan: &'a Plan,
     registry: &'a Registry,
     pub(crate) store: &'a Store,
-    traces: Traces,
+    pub(super) traces: Traces,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) shard: Option<Shard>,
     /// A merge must find every cell.
@@ -129,7 +130,8 @@ impl<'a> Runner<'a> {
         if self.progress.interrupted() || self.broken.load(Ordering::Relaxed) {
             return Ok(Ended::Skipped);
         }
-        if let Some(result) = self.store.load(&cell.id) {
+        let output = self.plan.output;
+        if let Some(result) = self.store.load(&cell.id).filter(|_| self.store.has(&cell.id, output)) {
             self.count(|state| state.reused += 1);
             return Ok(Ended::Done(Arc::new(result)));
         }
@@ -140,10 +142,14 @@ impl<'a> Runner<'a> {
             return Err(SweepError::Merge(format!("cell {} is in none of the parts: were all of them run?", cell.id)));
         }
         let start = self.progress.seconds();
-        match catch_unwind(AssertUnwindSafe(|| self.simulated(cell))) {
-            Ok(Ok(result)) => {
+        IN_CELL.set(true);
+        let ended = catch_unwind(AssertUnwindSafe(|| self.simulated(cell)));
+        IN_CELL.set(false);
+        match ended {
+            Ok(Ok((result, run))) => {
                 // After the first failure to write, nothing else is worth its time.
-                self.store.save(&result).inspect_err(|_| self.broken.store(true, Ordering::Relaxed))?;
+                let saved = self.store.keep(&cell.id, output, &run).and_then(|()| self.store.save(&result));
+                saved.inspect_err(|_| self.broken.store(true, Ordering::Relaxed))?;
                 if let (Some(start), Some(end)) = (start, self.progress.seconds()) {
                     lock(&self.wall).insert(cell.id.clone(), end - start);
                 }
@@ -155,15 +161,16 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn simulated(&self, cell: &Cell) -> Result<CellResult, RunError> {
+    fn simulated(&self, cell: &Cell) -> Result<(CellResult, RunResult), RunError> {
         let mut workload = self.traces.workload(&cell.scenario)?;
-        let run = simulate(&cell.scenario, self.registry, &mut *workload, Stepping::Macro)?;
-        Ok(CellResult {
+        let run = simulate(&cell.scenario, self.registry, &mut *workload, self.plan.output)?;
+        let result = CellResult {
             id: cell.id.clone(),
             scenario: published(&cell.scenario),
             metrics: metrics(&cell.scenario, &run),
             diagnosis: diagnose(&run.rows, warmup(&cell.scenario, &run.rows)),
-        })
+        };
+        Ok((result, run))
     }
 
     fn failed(&self, cell: &Cell, message: String, reproduce: String) -> Ended {
@@ -190,6 +197,16 @@ impl<'a> Runner<'a> {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    static IN_CELL: Slot<bool> = const { Slot::new(false) };
+}
+
+/// Whether this thread simulates a cell right now. A panic there is caught and becomes a [`Failure`], so that whoever
+/// prints panics need not.
+pub fn in_cell() -> bool {
+    IN_CELL.get()
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

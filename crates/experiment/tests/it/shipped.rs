@@ -37,8 +37,16 @@ fn every_shipped_spec_is_valid_and_runs() {
         seen.push(name);
     }
     seen.sort();
-    let expected = ["cache-size-sweep", "capacity", "cluster-size-sweep", "quickstart", "skew-sweep", "slo-sweep"]
-        .map(str::to_owned);
+    let expected = [
+        "cache-size-sweep",
+        "capacity",
+        "cluster-size-sweep",
+        "quickstart",
+        "skew-sweep",
+        "slo-sweep",
+        "staleness-sweep",
+    ]
+    .map(str::to_owned);
     assert!(expected.iter().all(|name| seen.contains(name)), "{seen:?}");
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use trimtab_experiment::results::{Existing, Store, SweepError};
-use trimtab_experiment::sweep::{Progress, State, SweepOptions, sweep};
+use trimtab_experiment::sweep::{Progress, State, SweepOptions, in_cell, sweep};
 use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Registry, Scheduler, SchedulerDef, Signals, no_params};
 
 use crate::support::{data, folder, load, manifest, options, run, text};
@@ -20,8 +20,8 @@ fn threads_and_interruptions_leave_no_trace() {
     assert_eq!(data(&at("one")), data(&at("four")));
     assert_eq!(
         data(&at("one")).len(),
-        24 + 7,
-        "cells, plan, spec, summary, intervals, comparisons, capacities, probes"
+        24 + 10,
+        "cells, plan, spec, summary, intervals, comparisons, capacities, probes; three as Parquet too"
     );
 
     let stopped = run(&text, &at("cut"), 2, None, &StopAfter(5, AtomicUsize::new(0))).unwrap();
@@ -78,6 +78,7 @@ struct Fragile {
 impl Scheduler for Fragile {
     fn route(&mut self, _: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
         self.routed += 1;
+        assert!(in_cell(), "whoever prints panics is told that this one is caught");
         assert!(!self.fuse || self.routed < 30, "the fuse blew");
         Decision::Route(view.members()[0])
     }
@@ -113,6 +114,7 @@ fn a_panic_costs_one_cell() {
     let summary = fs::read_to_string(out.join("summary.csv")).unwrap();
     assert_eq!(summary.lines().filter(|line| line.contains(",2,failed,")).count(), 4);
     assert_eq!(manifest(&out)["status"], "partial");
+    assert!(!in_cell());
 }
 
 #[test]
