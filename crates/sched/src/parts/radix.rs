@@ -147,7 +147,7 @@ impl RadixTree {
 
     /// The longest prefix that any worker was sent, and the worker that the deepest edge names.
     pub fn matched(&mut self, text: &Text) -> UnionMatch {
-        let (edge, tokens) = self.walk(text, |_| true);
+        let (edge, tokens) = self.walk(text);
         let node = &mut self.edges[edge as usize];
         if !node.named.is_some_and(|worker| node.holds(worker)) {
             node.named = node.tenants.first().map(|t| t.worker);
@@ -161,12 +161,8 @@ impl RadixTree {
         UnionMatch { tokens, worker: named.map(InstanceId), any }
     }
 
-    /// Leading tokens that this worker was sent; refreshes nothing.
-    pub fn matched_by(&self, text: &Text, worker: InstanceId) -> u32 {
-        self.walk(text, |edge| edge.holds(worker.0)).1
-    }
-
-    /// The same for all workers, indexed by worker, in one walk; `out` is resized to `workers`.
+    /// Leading tokens that each worker was sent, indexed by worker, in one walk; `out` is resized to `workers`. Refreshes
+    /// nothing.
     pub fn matched_by_all(&self, text: &Text, workers: usize, out: &mut Vec<u32>) {
         out.clear();
         out.resize(workers, 0);
@@ -260,16 +256,12 @@ impl RadixTree {
         Some(Step { edge: next, to, at })
     }
 
-    /// The deepest edge that a text reaches among those allowed, and how many tokens of it match.
-    fn walk(&self, text: &Text, allowed: impl Fn(&Edge) -> bool) -> (u32, u32) {
+    /// The deepest edge that a text reaches, and how many tokens of it match.
+    fn walk(&self, text: &Text) -> (u32, u32) {
         let (mut edge, mut position, mut at) = (ROOT, 0, 0);
         while let Some(step) = self.step(edge, position, text, at) {
-            let node = &self.edges[step.edge as usize];
-            if !allowed(node) {
-                break;
-            }
             (edge, position, at) = (step.edge, step.to, step.at);
-            if step.to < node.end() {
+            if step.to < self.edges[edge as usize].end() {
                 break;
             }
         }

@@ -13,14 +13,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// The prompt of a request.
-    pub fn of(arrival: &Arrival<'_>) -> Self {
-        let mut text = Self::default();
-        text.refill(arrival);
-        text
-    }
-
-    /// The prompt of another request, in the same buffer.
+    /// Makes it the prompt of a request; the buffer is reused.
     pub fn refill(&mut self, arrival: &Arrival<'_>) {
         self.runs.clear();
         for &id in arrival.path {
@@ -32,8 +25,8 @@ impl Text {
         }
     }
 
-    /// A text of these nodes and ends; the ends must rise.
-    pub fn from_runs(runs: Vec<(PrefixId, u32)>) -> Self {
+    #[cfg(test)]
+    pub(super) fn from_runs(runs: Vec<(PrefixId, u32)>) -> Self {
         debug_assert!(runs.is_sorted_by(|a, b| a.1 < b.1), "the ends of a text rise");
         Self { runs }
     }

@@ -13,7 +13,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "sglang-bounded-hash",
     summary: "the first worker clockwise of the session's hash whose load is at most 1.5 times the mean",
     citation: "SGLang model gateway, `bounded_consistent_hashing`: \
-               sgl-model-gateway/src/policies/bounded_consistent_hashing.rs (1cfac30), read 2026-08",
+               sgl-model-gateway/src/policies/bounded_consistent_hashing.rs (1cfac30), read 2026-11",
     deviations: &[
         "the explicit routing key is the session, an inferred one (authorization, forwarded-for or cookie header) the tenant",
         "no header names a target worker",

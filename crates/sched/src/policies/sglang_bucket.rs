@@ -14,7 +14,7 @@ use crate::{
 pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "sglang-bucket",
     summary: "the worker of the prompt's length range, or the one sent the fewest characters lately when imbalanced",
-    citation: "SGLang model gateway, `bucket`: sgl-model-gateway/src/policies/bucket.rs (092fb04), read 2026-08",
+    citation: "SGLang model gateway, `bucket`: sgl-model-gateway/src/policies/bucket.rs (092fb04), read 2026-11",
     deviations: &[
         "made for the prefill side of a disaggregated deployment; here every instance is a prefill worker",
         "the fewest characters are found with seeded ties, where the source takes the first of a hash map",

@@ -19,7 +19,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "sglang-cache-aware",
     summary: "the worker of the longest matching text in one tree of all texts sent, the shortest queue when imbalanced",
     citation: "SGLang model gateway, `cache_aware`: sgl-model-gateway/src/policies/cache_aware.rs (053b63f) and tree.rs \
-               (03744db), read 2026-08; defaults of router_args.py; checked against the sglang-router 0.3.2 wheel",
+               (03744db), read 2026-11; defaults of router_args.py; choices checked against the sglang-router 0.3.2 wheel",
     deviations: &[
         "prompts are compared node by node: two that differ share nothing of the first block in which they differ, while \
          real texts may share its first characters",

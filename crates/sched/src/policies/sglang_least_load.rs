@@ -15,7 +15,7 @@ use crate::{
 pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "sglang-least-load",
     summary: "the worker with the fewest characters of unanswered prompts, answers assumed in the order of sending",
-    citation: "SGLang model gateway, `least_load`: sgl-model-gateway/src/policies/least_load.rs (3c2eb5a), read 2026-08",
+    citation: "SGLang model gateway, `least_load`: sgl-model-gateway/src/policies/least_load.rs (3c2eb5a), read 2026-11",
     deviations: &[
         "a worker that leaves takes its load along; the source keeps it until the failed requests are counted as answered",
         "a poll happens at the first decision after its time",

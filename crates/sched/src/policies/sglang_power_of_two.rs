@@ -13,7 +13,7 @@ use crate::{
 pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "sglang-power-of-two",
     summary: "the less loaded of two random workers, by polled token loads, or by requests in flight where one is missing",
-    citation: "SGLang model gateway, `power_of_two`: sgl-model-gateway/src/policies/power_of_two.rs (065f331), read 2026-08",
+    citation: "SGLang model gateway, `power_of_two`: sgl-model-gateway/src/policies/power_of_two.rs (065f331), read 2026-11",
     deviations: &[
         "the polled load of a worker, its KV tokens in use and its waiting prompt tokens, is the KV blocks that requests \
          hold and the prompt tokens still to be computed",

@@ -12,7 +12,7 @@ use crate::{
 pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "sglang-prefix-hash",
     summary: "the owner of the first 256 tokens on a hash ring, or the least loaded worker when it is above a bound",
-    citation: "SGLang model gateway, `prefix_hash`: sgl-model-gateway/src/policies/prefix_hash.rs (065f331), read 2026-08; \
+    citation: "SGLang model gateway, `prefix_hash`: sgl-model-gateway/src/policies/prefix_hash.rs (065f331), read 2026-11; \
                ring of core/worker_registry.rs",
     deviations: &[
         "a fixed 64-bit hash instead of xxh3 and blake3: other positions on the ring, the same distribution",

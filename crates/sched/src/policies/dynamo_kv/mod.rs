@@ -21,15 +21,16 @@ use crate::{
 pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "dynamo-kv",
     summary: "the least blocks of uncached prefill and of decode load, by the router's own ledger; parks when all are busy",
-    citation: "NVIDIA Dynamo, crate dynamo-kv-router 1.6.1 (published 2026-08): scheduling/selector/reference.rs, \
-               scheduling/queue.rs, sequences/, indexer/pruning.rs; choices checked against that crate",
+    citation: "NVIDIA Dynamo, crate dynamo-kv-router 1.6.1 (commit 0d9c24a, as on crates.io in 2026-11): \
+               scheduling/selector/reference.rs, scheduling/queue.rs, sequences/, indexer/pruning.rs; choices checked \
+               against that crate",
     deviations: &[
         "host, disk and shared caches (weights 0.75, 0.25 and 0.5) are not visible to schedulers: their credits are 0",
         "one pool without taints, pinned workers or request classes; the prefill and decode rules of disaggregation are apart",
         "blocks of generated tokens are not tracked (router_track_output_blocks, off by default)",
         "a prompt that is cached whole counts one block less, since engines compute one token at least",
         "strict priority is the request's own; no request has a priority jump",
-        "with `earlier`, as with 1.6, a request is charged its uncached tokens",
+        "`earlier` and `classic` differ by defaults alone: requests are charged their uncached tokens, as in 1.6.1",
     ],
     signals: Signals { prefix: true, ..Signals::NONE },
     hooks: true,
