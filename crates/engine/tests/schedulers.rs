@@ -1,6 +1,7 @@
 //! Every registered scheduler on the engine: whatever it does, including parking, a run ends, and both ways of stepping
 //! give the same rows.
 
+#[expect(dead_code, reason = "the tests of agreement use more of it")]
 mod common;
 
 use common::generate::Case;

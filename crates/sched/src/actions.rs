@@ -149,13 +149,13 @@ pub enum Hook {
         /// Since its arrival at the router.
         ttft: SimTime,
     },
-    /// A request ended on an instance: finished, or failed with it.
+    /// A request ended on an instance: finished, failed with it, or was turned away by it because it can never fit.
     Finished {
         /// The request.
         request: RequestId,
         /// Its instance.
         instance: InstanceId,
-        /// How many tokens it generated.
+        /// How many tokens it generated; none if it was turned away.
         output_tokens: u32,
         /// Since its arrival at the router.
         e2e: SimTime,

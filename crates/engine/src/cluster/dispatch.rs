@@ -179,8 +179,12 @@ impl Simulation<'_> {
         let index = to.index();
         assert!(self.members.binary_search(&to).is_ok(), "a scheduler chose an instance that cannot be chosen");
         if !self.instances[index].borrow().fits(&self.seqs[slot]) {
-            self.rows[self.seqs[slot].request.id.index()].instance = to;
+            let Request { id, arrival, .. } = self.seqs[slot].request;
+            self.rows[id.index()].instance = to;
             self.reject(slot);
+            // A scheduler that booked the request there must learn that it is gone.
+            let e2e = self.now - arrival;
+            self.tell(&Hook::Finished { request: id, instance: to, output_tokens: 0, e2e });
             return;
         }
         let mut there = self.now + work + self.config.router.network;

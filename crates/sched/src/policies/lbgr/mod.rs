@@ -187,9 +187,13 @@ impl Scheduler for Lbgr {
 
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, _: &mut Actions) {
         match *hook {
-            Hook::Finished { request, instance, e2e, .. } => {
+            Hook::Finished { request, instance, e2e, output_tokens } => {
                 self.decay(view.now());
                 let Some(flight) = self.release(request, view.now()) else { return };
+                // A failure teaches nothing.
+                if output_tokens == 0 {
+                    return;
+                }
                 if view.is_member(instance) {
                     self.tree.insert(&flight.text, instance);
                 }

@@ -263,7 +263,10 @@ impl Scheduler for E2 {
                 }
             }
             Hook::Finished { request, output_tokens, e2e, .. } => {
-                if let Some(running) = self.release(request) {
+                // One that its instance turned away generated nothing, and says nothing of lengths and speeds.
+                if let Some(running) = self.release(request)
+                    && output_tokens > 0
+                {
                     self.finished(running, output_tokens, e2e, view.now());
                 }
             }
