@@ -70,6 +70,12 @@ pub trait Workload {
     /// Takes the next request. Ids count from 0 without gaps; arrivals never decrease.
     fn next(&mut self) -> Option<Request>;
 
+    /// Whether its requests are the same whatever becomes of them, so that they can be known in advance: not in a closed
+    /// loop.
+    fn is_open(&self) -> bool {
+        false
+    }
+
     /// Tells a closed loop that a request finished, was rejected or failed.
     fn ended(&mut self, request: RequestId, now: SimTime) {
         let _ = (request, now);
@@ -95,6 +101,12 @@ impl FixedWorkload {
         assert!(requests.is_sorted_by_key(|r| r.arrival), "requests come in arrival order");
         Self { forest, requests, next: 0 }
     }
+
+    /// All requests that are left of an open loop.
+    pub fn foreseen(workload: &mut dyn Workload) -> Self {
+        let requests = std::iter::from_fn(|| workload.next()).collect();
+        Self::new(workload.forest().clone(), requests)
+    }
 }
 
 impl Workload for FixedWorkload {
@@ -104,6 +116,10 @@ impl Workload for FixedWorkload {
 
     fn peek(&mut self) -> Option<SimTime> {
         self.requests.get(self.next).map(|r| r.arrival)
+    }
+
+    fn is_open(&self) -> bool {
+        true
     }
 
     fn next(&mut self) -> Option<Request> {

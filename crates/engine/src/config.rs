@@ -8,6 +8,7 @@ use trimtab_core::SimTime;
 use trimtab_sched::{SchedulerDef, Signals};
 
 use crate::cost::{PredictionError, StepCost};
+use crate::eviction::EvictionConfig;
 
 /// One serving instance.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct InstanceConfig {
     pub watermark_blocks: u64,
     /// The prefix cache.
     pub cache: CacheConfig,
+    /// Which cached block goes first.
+    pub eviction: EvictionConfig,
 }
 
 /// The prefix cache of an instance.

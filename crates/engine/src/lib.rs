@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 pub mod cost;
 mod decisions;
+mod eviction;
 mod index;
 mod instance;
 mod links;
@@ -29,5 +30,8 @@ pub use config::{
     RouterConfig, SignalsConfig, SignalsOff, Stepping, TransferConfig, Visible,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
+pub use eviction::{
+    CacheContext, Eviction, EvictionConfig, EvictionDef, Future, Order as EvictionOrder, Run, Use, evictions,
+};
 pub use meter::{Integrals, WINDOW};
 pub use record::{InstanceTotals, Outcome, Row, RunResult};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use trimtab_core::{FixedWorkload, InstanceId, PrefixForest, Prompt, Request, SimTime};
 use trimtab_engine::cost::Linear;
 use trimtab_engine::{
-    CacheConfig, ClusterConfig, InstanceConfig, Link, Mixing, Order, RouterConfig, Row, Stepping, TransferConfig, run,
+    CacheConfig, ClusterConfig, EvictionConfig, InstanceConfig, Link, Mixing, Order, RouterConfig, Row, Stepping,
+    TransferConfig, run,
 };
 use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, no_params};
 
@@ -45,6 +46,7 @@ fn instance(order: Order, block_tokens: u32, kv_blocks: u64) -> InstanceConfig {
         order,
         watermark_blocks: 0,
         cache: CacheConfig::default(),
+        eviction: EvictionConfig::default(),
     }
 }
 

@@ -11,7 +11,9 @@ use common::generate::Case;
 use naive::{NaiveOutcome, NaiveResult, NaiveRow, Reached, simulate};
 use trimtab_core::{FixedWorkload, PrefixForest, PrefixId, Prompt, Request, SimTime};
 use trimtab_engine::cost::Linear;
-use trimtab_engine::{CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, Stepping, Visible};
+use trimtab_engine::{
+    CacheConfig, ClusterConfig, EvictionConfig, Generated, InstanceConfig, Mixing, Order, Stepping, Visible,
+};
 
 /// One instance and a few requests.
 struct Scenario {
@@ -41,6 +43,7 @@ fn plain() -> InstanceConfig {
         order: Order::Fcfs,
         watermark_blocks: 0,
         cache: CacheConfig::default(),
+        eviction: EvictionConfig::default(),
     }
 }
 

@@ -12,7 +12,9 @@ use trimtab_core::{
     exponential, uniform01,
 };
 use trimtab_engine::cost::Linear;
-use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Mixing, Order, Row, RunResult, build_context, run};
+use trimtab_engine::{
+    CacheConfig, ClusterConfig, EvictionConfig, InstanceConfig, Mixing, Order, Row, RunResult, build_context, run,
+};
 
 /// Tokens of a mean service: so many that rounding to whole tokens, and waiting for the end of a step, vanish in the
 /// noise (below 0.01 % of a service).
@@ -70,6 +72,7 @@ fn instance(system: System, token: u64) -> InstanceConfig {
         order: Order::Fcfs,
         watermark_blocks: 0,
         cache: CacheConfig { enabled: false, ..CacheConfig::default() },
+        eviction: EvictionConfig::default(),
     }
 }
 

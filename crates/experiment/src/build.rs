@@ -2,8 +2,8 @@
 
 use trimtab_core::{SimTime, nearest_name};
 use trimtab_engine::{
-    ClusterConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff, Stepping,
-    TransferConfig,
+    ClusterConfig, EvictionConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff,
+    Stepping, TransferConfig, evictions,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
@@ -201,11 +201,19 @@ impl Cluster {
         if !(0.0..1.0).contains(&self.watermark) {
             return Err(invalid("cluster.watermark", format!("`{}` is not a share from 0 to below 1", self.watermark)));
         }
-        if self.eviction != "lru" {
-            let detail = format!("unknown policy `{}`; known: lru", self.eviction);
-            return Err(invalid("cluster.eviction", detail));
-        }
         Ok(())
+    }
+
+    fn eviction_config(&self) -> Result<EvictionConfig, ScenarioError> {
+        let Some(&def) = evictions().iter().find(|def| def.name == self.eviction) else {
+            let nearest = nearest_name(&self.eviction, evictions().iter().map(|def| def.name));
+            let hint = nearest.map_or(String::new(), |name| format!(", did you mean `{name}`?"));
+            let detail = format!("unknown policy `{}`{hint}; `trimtab list evictions` shows all", self.eviction);
+            return Err(invalid("cluster.eviction", detail));
+        };
+        let config = EvictionConfig { def, params: self.eviction_params.clone() };
+        config.check().map_err(|error| invalid("cluster.eviction_params", error.to_string()))?;
+        Ok(config)
     }
 
     /// KV blocks of an instance: as told, or as model and hardware leave room for.
@@ -243,6 +251,7 @@ impl Cluster {
             },
             watermark_blocks,
             cache: self.cache,
+            eviction: self.eviction_config()?,
         })
     }
 }

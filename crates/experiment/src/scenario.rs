@@ -84,8 +84,11 @@ pub struct Cluster {
     pub order: Order,
     /// Share of the KV blocks that admission leaves free.
     pub watermark: f64,
-    /// Which cached block goes first.
+    /// Which cached block goes first: an eviction policy by name.
     pub eviction: String,
+    /// The parameters of the eviction policy; the rest have their defaults.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub eviction_params: Value,
     /// The prefix cache.
     pub cache: CacheConfig,
     /// How long a step takes.
@@ -109,6 +112,7 @@ impl Default for Cluster {
             order: Order::default(),
             watermark: 0.0,
             eviction: "lru".into(),
+            eviction_params: Value::Null,
             cache: CacheConfig::default(),
             cost: Cost::default(),
         }

@@ -206,6 +206,15 @@ pub fn simulate(
     let Mode { stepping, decisions } = mode.into();
     let def = scenario.scheduler_def(registry)?;
     let config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, false)? };
+    if let Some(instance) =
+        config.instances.iter().find(|it| it.eviction.def.clairvoyant).filter(|_| !workload.is_open())
+    {
+        let detail = format!(
+            "`{}` must know all requests in advance, and this workload makes each when the one before it has ended",
+            instance.eviction.def.name
+        );
+        return Err(RunError::Field { field: "cluster.eviction", detail });
+    }
     let scheduler = (def.build)(&scenario.scheduler.params, &build_context(&config))
         .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
     Ok(trimtab_engine::run(&config, &def, scheduler, workload))

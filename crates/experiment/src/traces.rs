@@ -136,4 +136,8 @@ impl Workload for Replay {
         self.next += usize::from(request.is_some());
         request
     }
+
+    fn is_open(&self) -> bool {
+        true
+    }
 }

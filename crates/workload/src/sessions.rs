@@ -382,6 +382,10 @@ impl Workload for SessionWorkload {
         Some(request)
     }
 
+    fn is_open(&self) -> bool {
+        matches!(self.mode, Loop::Open)
+    }
+
     fn ended(&mut self, request: RequestId, now: SimTime) {
         let Some(slot) = self.running.remove(&request) else { return };
         self.now = self.now.max(now);

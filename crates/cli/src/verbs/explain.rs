@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use trimtab_core::nearest_name;
+use trimtab_engine::{EvictionDef, evictions};
 use trimtab_experiment::catalog::{self, Overrides};
 use trimtab_experiment::explain;
 use trimtab_experiment::scenario::Cluster;
-use trimtab_sched::{Registry, SchedulerDef};
+use trimtab_sched::{ParamsDoc, Registry, SchedulerDef};
 use trimtab_workload::{WorkloadDef, generators};
 
 use crate::exit::Failure;
@@ -15,7 +16,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `NAME`, or `scheduler`, `workload`, `model` or `hardware` and a name
+    /// `NAME`, or `scheduler`, `workload`, `eviction`, `model` or `hardware` and a name
     #[arg(required = true, num_args = 1..=2, value_names = ["KIND", "NAME"])]
     what: Vec<String>,
     /// For a model: the card it runs on
@@ -40,6 +41,9 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         ["scheduler", name] | [name] if Registry::default().get(name).is_some() => {
             printer.result(&Registry::default().get(name).map(scheduler).unwrap_or_default())
         }
+        ["eviction", name] | [name] if evictions().iter().any(|def| def.name == name) => {
+            printer.result(&evictions().iter().find(|def| def.name == name).map(eviction).unwrap_or_default())
+        }
         ["workload", name] | [name] if generators().iter().any(|def| def.name == name) => printer
             .result(&generators().iter().find(|def| def.name == name).map(|def| workload(def)).unwrap_or_default()),
         ["model", name] => deployment(args, name, &args.hardware, printer),
@@ -55,6 +59,7 @@ fn unknown(name: &str) -> Failure {
     let registry = Registry::default();
     let (models, cards) = (catalog::models(), catalog::all_hardware());
     let known = registry.all().iter().map(|def| def.name).chain(generators().iter().map(|def| def.name));
+    let known = known.chain(evictions().iter().map(|def| def.name));
     let known = known.chain(models.iter().map(|m| m.name.as_str())).chain(cards.iter().map(|h| h.name.as_str()));
     let nearest = nearest_name(name, known).map_or(String::new(), |n| format!(", did you mean `{n}`?"));
     Failure::usage(format!(
@@ -83,7 +88,21 @@ fn scheduler(def: &SchedulerDef) -> String {
     let signals = def.signals.names();
     let reads = if signals.is_empty() { "router counters only".to_owned() } else { signals.join(", ") };
     let _ = writeln!(out, "reads: {reads}");
-    let params = (def.params)().params;
+    parameters_and_deviations(&mut out, (def.params)(), def.deviations);
+    out
+}
+
+fn eviction(def: &EvictionDef) -> String {
+    let mut out = format!("{}: {}\n\nsource: {}\n", def.name, def.summary, def.citation);
+    if def.clairvoyant {
+        out.push_str("needs: a workload that is known in advance (a trace, or a generator in open loop)\n");
+    }
+    parameters_and_deviations(&mut out, (def.params)(), def.deviations);
+    out
+}
+
+fn parameters_and_deviations(out: &mut String, doc: ParamsDoc, deviations: &[&str]) {
+    let params = doc.params;
     if params.is_empty() {
         out.push_str("parameters: none\n");
     } else {
@@ -92,13 +111,12 @@ fn scheduler(def: &SchedulerDef) -> String {
             let _ = writeln!(out, "  {name} = {default}\n      {meaning}");
         }
     }
-    if def.deviations.is_empty() {
+    if deviations.is_empty() {
         out.push_str("deviations from the source: none\n");
     } else {
         out.push_str("deviations from the source:\n");
-        for deviation in def.deviations {
+        for deviation in deviations {
             let _ = writeln!(out, "  - {deviation}");
         }
     }
-    out
 }

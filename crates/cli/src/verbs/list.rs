@@ -11,7 +11,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// schedulers, workloads, models, hardware, formats or figures
+    /// schedulers, workloads, evictions, models, hardware, formats or figures
     kind: String,
     /// One JSON array of objects with `name` and `summary`
     #[arg(long)]
@@ -29,7 +29,7 @@ struct Entry {
 type Lister = fn() -> Vec<Entry>;
 
 /// What can be listed.
-const KINDS: [(&str, Lister); 6] = [
+const KINDS: [(&str, Lister); 7] = [
     ("schedulers", || {
         let entry = |d: &trimtab_sched::SchedulerDef| Entry { name: d.name.into(), summary: d.summary.into() };
         Registry::default().all().iter().map(entry).collect()
@@ -37,6 +37,10 @@ const KINDS: [(&str, Lister); 6] = [
     ("workloads", || {
         let entry = |d: &&trimtab_workload::WorkloadDef| Entry { name: d.name.into(), summary: d.summary.into() };
         trimtab_workload::generators().iter().map(entry).collect()
+    }),
+    ("evictions", || {
+        let entry = |d: &trimtab_engine::EvictionDef| Entry { name: d.name.into(), summary: d.summary.into() };
+        trimtab_engine::evictions().iter().map(entry).collect()
     }),
     ("figures", || {
         let entry = |d: &trimtab_report::FigureDef| Entry { name: d.name.into(), summary: d.summary.into() };

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Parameter of the generated workload
     #[arg(long, value_name = "KEY=VALUE")]
     workload_param: Vec<String>,
+    /// Parameter of the eviction policy (see `trimtab explain eviction`)
+    #[arg(long, value_name = "KEY=VALUE")]
+    eviction_param: Vec<String>,
     /// Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
@@ -73,6 +76,7 @@ impl Args {
         for (flag, prefix, pairs) in [
             ("--param", "scheduler.params.", &self.param[..]),
             ("--workload-param", "workload.params.", &self.workload_param),
+            ("--eviction-param", "cluster.eviction_params.", &self.eviction_param),
             ("--set", "", set),
         ] {
             for pair in pairs {
@@ -200,6 +204,10 @@ impl Workload for Watched {
             self.bar.set_position(u64::from(request.id.0));
         }
         request
+    }
+
+    fn is_open(&self) -> bool {
+        self.inner.is_open()
     }
 
     fn ended(&mut self, request: RequestId, now: SimTime) {

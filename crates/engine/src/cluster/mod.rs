@@ -10,14 +10,16 @@ mod dispatch;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
-use trimtab_core::{Gaps, InstanceId, RngStreams, SimTime, Workload};
+use trimtab_core::{FixedWorkload, Gaps, InstanceId, RngStreams, SimTime, Workload};
 use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Scheduler, SchedulerDef, Signals};
 
 use crate::beliefs::Beliefs;
 use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal};
 use crate::cost::Predictor;
 use crate::decisions::DecisionRow;
+use crate::eviction::{self, CacheContext, EvictionConfig, Future};
 use crate::instance::{Instance, News, World};
 use crate::links::Links;
 use crate::meter::LoadSpread;
@@ -78,16 +80,24 @@ struct Simulation<'a> {
 /// Runs a workload through a cluster to its end.
 ///
 /// # Panics
-/// When an invariant of ARCHITECTURE.md is broken, when the scheduler leaves requests parked for ever, or when it reads a
-/// signal that is off ([`crate::SignalsConfig::check`] tells before).
+/// When an invariant of ARCHITECTURE.md is broken, when the scheduler leaves requests parked for ever, when it reads a
+/// signal that is off ([`crate::SignalsConfig::check`] tells before), or when an eviction policy refuses its parameters or
+/// does not know the future that it needs.
 pub fn run(
     config: &ClusterConfig,
     def: &SchedulerDef,
     scheduler: Box<dyn Scheduler>,
     workload: &mut dyn Workload,
 ) -> RunResult {
-    let instances: Vec<_> =
-        config.instances.iter().map(|c| RefCell::new(Instance::new(c.clone(), config.series))).collect();
+    let clairvoyant = config.instances.iter().any(|instance| instance.eviction.def.clairvoyant) && workload.is_open();
+    let mut foreseen = clairvoyant.then(|| FixedWorkload::foreseen(workload));
+    let future = foreseen.as_ref().map(|all| Arc::new(Future::new(&all.forest, &all.requests)));
+    let workload = foreseen.as_mut().map_or(workload, |all| all);
+    let order = |(index, instance): (usize, &InstanceConfig)| {
+        let order = eviction_order(config, index, instance, future.as_ref());
+        RefCell::new(Instance::new(instance.clone(), order, config.series))
+    };
+    let instances: Vec<_> = config.instances.iter().enumerate().map(order).collect();
     let count = instances.len();
     assert!(count > 0, "a cluster has at least one instance");
     if let Err(refusal) = config.signals.check(def) {
@@ -132,6 +142,25 @@ pub fn run(
     };
     while simulation.advance() {}
     simulation.finish()
+}
+
+/// The order of eviction of an instance.
+fn eviction_order(
+    config: &ClusterConfig,
+    index: usize,
+    instance: &InstanceConfig,
+    future: Option<&Arc<Future>>,
+) -> eviction::Order {
+    let context = CacheContext {
+        blocks: instance.kv_blocks,
+        block_tokens: instance.block_tokens,
+        rng: RngStreams::new(config.seed).stream(&format!("eviction/instance-{index}")),
+        cost: instance.cost.clone(),
+        max_batched_tokens: instance.max_batched_tokens,
+        future: future.cloned(),
+    };
+    let EvictionConfig { def, params } = &instance.eviction;
+    (def.build)(params, &context).unwrap_or_else(|error| panic!("eviction policy `{}`: {error}", def.name))
 }
 
 /// What a scheduler may know of a cluster when it is built.

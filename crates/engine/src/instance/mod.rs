@@ -14,6 +14,7 @@ use trimtab_sched::History;
 
 use crate::cache::KvCache;
 use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible};
+use crate::eviction;
 use crate::macro_step::MacroStep;
 use crate::meter::{Level, Meter};
 use crate::record::{Outcome, Row};
@@ -83,8 +84,9 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(config: InstanceConfig, series: bool) -> Self {
-        let cache = KvCache::new(config.kv_blocks, config.block_tokens);
+    /// An instance whose cached blocks leave in some order.
+    pub(crate) fn new(config: InstanceConfig, order: eviction::Order, series: bool) -> Self {
+        let cache = KvCache::with_order(config.kv_blocks, config.block_tokens, order);
         Self {
             config,
             cache,
@@ -223,7 +225,7 @@ impl Instance {
         let fresh = (wanted - own).min(u32::try_from(self.cache.available()).unwrap_or(u32::MAX));
         self.cache.allocate(u64::from(fresh));
         self.cache.pin(&chain, own, own + fresh, fresh);
-        self.cache.unpin(&chain, own + fresh);
+        self.cache.unpin(&chain, own + fresh, &world.seqs[slot].request);
     }
 
     /// Takes a request out of the queue again; it must be waiting and unstarted. Returns the new end of the step in
@@ -268,7 +270,7 @@ impl Instance {
         if steps > run.allocated {
             let block = self.config.block_tokens;
             let (before, after) = (self.decodes.demand(run.allocated, block), self.decodes.demand(steps, block));
-            if self.cache.logs() && after - before > self.cache.free() {
+            if self.cache.by_step() && after - before > self.cache.free() {
                 self.allocate_by_step(run, steps);
             } else {
                 self.cache.allocate(after - before);
@@ -427,7 +429,7 @@ impl Instance {
         world.forest.path(trimtab_core::Prompt { leaf: Some(leaf), tokens: computed }, &mut path);
         let chain = crate::cache::Chain { forest: world.forest, path: &path, full, tail: 0 };
         self.cache.pin(&chain, seq.shared, full, full - seq.shared);
-        self.cache.unpin(&chain, full);
+        self.cache.unpin(&chain, full, &seq.request);
         self.cache.release(u64::from(seq.held - full));
         seq.path = path;
         true
@@ -442,9 +444,9 @@ impl Instance {
         } else {
             0
         };
-        self.cache.retire(kept);
+        self.cache.retire(computed / block - kept, kept, &seq.request);
         self.cache.release(u64::from(seq.held - seq.shared - kept));
-        self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared);
+        self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared, &seq.request);
     }
 
     /// Accounts for the time since the last change, at the level of now. Call before anything changes.

@@ -4,9 +4,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use rand::{RngExt, seq::IndexedRandom};
-use trimtab_core::{FixedWorkload, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SimTime, StreamRng};
+use serde_json::json;
+use trimtab_core::{
+    FixedWorkload, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SessionId, SimTime, StreamRng,
+};
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
-use trimtab_engine::{CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, Visible};
+use trimtab_engine::{
+    CacheConfig, ClusterConfig, EvictionConfig, Generated, InstanceConfig, Mixing, Order, Visible, evictions,
+};
 
 /// One random test case.
 #[derive(Clone)]
@@ -89,8 +94,8 @@ impl Case {
             writeln!(
                 text,
                 "instance {i}: {kv_blocks} blocks of {block_tokens}, watermark {watermark_blocks}, budget \
-                 {max_batched_tokens}, sequences {max_seqs}, {:?}, {:?}, {:?}",
-                c.mixing, c.order, c.cache
+                 {max_batched_tokens}, sequences {max_seqs}, {:?}, {:?}, {:?}, {:?}",
+                c.mixing, c.order, c.cache, c.eviction
             )
             .expect("a string takes all");
         }
@@ -164,8 +169,24 @@ fn instance(rng: &mut StreamRng, longest: u32, block_tokens: u32) -> (InstanceCo
         order,
         watermark_blocks,
         cache,
+        eviction: eviction(rng),
     };
     (config, pace)
+}
+
+/// LRU, or any other policy with parameters that matter on such a scale.
+fn eviction(rng: &mut StreamRng) -> EvictionConfig {
+    let def = if rng.random_bool(0.3) { EvictionConfig::default().def } else { pick(rng, evictions()) };
+    let seconds = pick(rng, &[1e-10, 1e-9, 1e-8]);
+    let params = match def.name {
+        "length-aware" => json!({ "first_out": pick(rng, &["late", "early"]) }),
+        "rlt" => json!({ "form": pick(rng, &["as-coded", "as-paper"]) }),
+        "s3-fifo" => json!({ "small": pick(rng, &[0.1, 0.5]) }),
+        "preble" => json!({ "window_s": seconds, "weight": pick(rng, &["hit", "miss"]) }),
+        "ttl" => json!({ "ttl_s": seconds }),
+        _ => json!({}),
+    };
+    EvictionConfig { def, params }
 }
 
 /// Random requests of about `longest` tokens with shared prefixes, arriving about as fast as steps end.
@@ -192,6 +213,7 @@ fn workload(rng: &mut StreamRng, longest: u32, block_tokens: u32, pace: u64) -> 
         let again = requests.last().filter(|_| rng.random_bool(0.15)).copied();
         let mut request = again.unwrap_or_else(|| new_request(rng, &mut forest, &mut nodes, longest, block_tokens));
         (request.id, request.arrival) = (RequestId(id), arrival);
+        request.session = rng.random_bool(0.5).then(|| SessionId(rng.random_range(0..4)));
         requests.push(request);
     }
     FixedWorkload::new(forest, requests)

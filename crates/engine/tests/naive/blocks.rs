@@ -12,8 +12,8 @@ pub(crate) enum Name {
     Full { node: PrefixId, index: u32 },
     /// The final partial block of the prompt of `tokens` tokens that ends in `leaf`.
     Tail { leaf: PrefixId, tokens: u32 },
-    /// Generated tokens that nobody can name; the serial number tells them apart.
-    Anonymous(u64),
+    /// Generated tokens that nobody can name: the `index`-th block of a request that was released so many times before.
+    Anonymous { request: usize, times: u32, index: u32 },
 }
 
 /// One block of a running request.
@@ -33,6 +33,8 @@ pub(crate) struct Cache {
     /// Which of them a finished request generated, for the counters.
     pub(crate) generated: Vec<Name>,
     serial: u64,
+    /// How often each request was released.
+    pub(crate) releases: BTreeMap<usize, u32>,
 }
 
 impl Cache {
@@ -45,9 +47,9 @@ impl Cache {
         self.released.entry(name).or_insert(0);
     }
 
-    pub(crate) fn insert_anonymous(&mut self) -> Name {
-        self.serial += 1;
-        let name = Name::Anonymous(self.serial);
+    pub(crate) fn insert_anonymous(&mut self, request: usize, index: u32) -> Name {
+        let times = self.releases.get(&request).copied().unwrap_or(0);
+        let name = Name::Anonymous { request, times, index };
         self.insert(name);
         name
     }

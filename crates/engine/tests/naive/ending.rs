@@ -11,14 +11,14 @@ impl Instance<'_> {
     /// Ends the step in progress.
     pub(crate) fn end_step(&mut self, now: SimTime, result: &mut NaiveResult) {
         self.step_end = None;
-        for i in 0..self.running.len() {
+        self.now = now;
+        let mut i = 0;
+        while i < self.running.len() {
             if let Work::Chunk(tokens) = self.running[i].work {
                 self.running[i].done += tokens;
                 self.name_prompt_blocks(i, self.running[i].done, false, result);
+                self.refresh();
             }
-        }
-        let mut i = 0;
-        while i < self.running.len() {
             let s = &mut self.running[i];
             let token = s.work != Work::Nothing && s.decodes();
             s.work = Work::Nothing;
@@ -72,10 +72,15 @@ impl Instance<'_> {
                 self.cache.generated.push(name);
                 *held = Held::Shared(name);
             } else if keep {
-                *held = Held::Shared(self.cache.insert_anonymous());
+                *held = Held::Shared(self.cache.insert_anonymous(s.request, index));
             }
         }
         self.cache.release(&s.held);
+        // What it generated is pinned for a moment.
+        self.running.push(s);
+        self.refresh();
+        let s = self.running.pop().expect("just pushed");
+        self.note_release(s.request, &s.held);
     }
 }
 

@@ -1,11 +1,12 @@
 //! One instance, and how it plans a step.
 
-use trimtab_core::{PrefixForest, Request, SimTime};
+use trimtab_core::{PrefixForest, Request, SimTime, StreamRng};
 use trimtab_engine::cost::StepShape;
 use trimtab_engine::{InstanceConfig, Mixing, Order, Visible};
 
 use super::NaiveResult;
 use super::blocks::{Cache, Held, Name, covered, prompt_names};
+use super::chooser::Chooser;
 
 /// A request in the queue.
 #[derive(Clone, Copy)]
@@ -51,14 +52,22 @@ pub(crate) struct Instance<'a> {
     /// In the order of admission.
     pub(super) running: Vec<Sequence>,
     pub(super) cache: Cache,
+    pub(super) chooser: Chooser,
+    pub(super) now: SimTime,
     /// When the step in progress ends.
     pub(crate) step_end: Option<SimTime>,
 }
 
 impl<'a> Instance<'a> {
-    pub(crate) fn new(config: &'a InstanceConfig, forest: &'a PrefixForest, requests: &'a [Request]) -> Self {
+    pub(crate) fn new(
+        config: &'a InstanceConfig,
+        rng: StreamRng,
+        forest: &'a PrefixForest,
+        requests: &'a [Request],
+    ) -> Self {
         let (waiting, running, cache) = (Vec::new(), Vec::new(), Cache::default());
-        Self { config, forest, requests, waiting, running, cache, step_end: None }
+        let (chooser, now) = (Chooser::new(config, rng), SimTime::ZERO);
+        Self { config, forest, requests, waiting, running, cache, chooser, now, step_end: None }
     }
 
     /// Whether the request could ever run here. The last output token is never computed.
@@ -73,6 +82,7 @@ impl<'a> Instance<'a> {
 
     /// Starts a step if there is anything to do.
     pub(crate) fn plan(&mut self, now: SimTime, result: &mut NaiveResult) {
+        self.now = now;
         if self.running.is_empty() && self.waiting.is_empty() {
             return;
         }

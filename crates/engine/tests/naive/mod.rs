@@ -4,12 +4,13 @@
 //! with the engine but the input types. It is slow on purpose. The engine must agree with it on every column.
 
 mod blocks;
+mod chooser;
 mod ending;
 mod instance;
 mod reached;
 mod room;
 
-use trimtab_core::{FixedWorkload, Request, SimTime};
+use trimtab_core::{FixedWorkload, Request, RngStreams, SimTime};
 use trimtab_engine::ClusterConfig;
 
 use instance::Instance;
@@ -75,8 +76,14 @@ pub(crate) fn simulate(
         last_token: vec![SimTime::ZERO; requests.len()],
         ..NaiveResult::default()
     };
-    let mut instances: Vec<Instance> =
-        config.instances.iter().map(|c| Instance::new(c, &workload.forest, requests)).collect();
+    let streams = RngStreams::new(config.seed);
+    let stream = |index: usize| streams.stream(&format!("eviction/instance-{index}"));
+    let mut instances: Vec<Instance> = config
+        .instances
+        .iter()
+        .enumerate()
+        .map(|(index, c)| Instance::new(c, stream(index), &workload.forest, requests))
+        .collect();
 
     loop {
         let arrival = requests.get(result.rows.len()).map(|r| r.arrival);

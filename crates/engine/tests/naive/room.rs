@@ -34,7 +34,7 @@ impl Instance<'_> {
     }
 
     /// Blocks that are private or resident.
-    fn occupied(&self) -> u64 {
+    pub(super) fn occupied(&self) -> u64 {
         let private = self.running.iter().flat_map(|s| &s.held).filter(|&&held| held == Held::Private).count();
         (private + self.cache.released.len()) as u64
     }
@@ -45,15 +45,20 @@ impl Instance<'_> {
         self.config.kv_blocks - self.occupied() + cached as u64
     }
 
-    /// Evicts, least recently released first, until the blocks held and cached fit.
+    /// Evicts until the blocks held and cached fit.
     pub(super) fn make_room(&mut self, result: &mut NaiveResult) {
+        self.refresh();
+        let short = self.occupied().saturating_sub(self.config.kv_blocks);
+        if short > 0 {
+            self.begin_choice(short);
+        }
         while self.occupied() > self.config.kv_blocks {
-            let unpinned = self.cache.released.iter().filter(|&(&name, _)| !self.is_pinned(Held::Shared(name)));
-            let (&victim, _) = unpinned.min_by_key(|&(_, released)| released).expect("room was checked for");
+            let victim = self.choose();
             self.cache.released.remove(&victim);
+            self.note_loss(victim);
             result.evicted_blocks += 1;
             result.reached.evictions += 1;
-            result.reached.anonymous_evictions += u64::from(matches!(victim, Name::Anonymous(_)));
+            result.reached.anonymous_evictions += u64::from(matches!(victim, Name::Anonymous { .. }));
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use trimtab_core::{FixedWorkload, PrefixForest, Request};
 use trimtab_engine::cost::{Fixed, Polynomial, StepCost};
 use trimtab_engine::{
-    CacheConfig, ClusterConfig, Generated, InstanceConfig, Mixing, Order, RunResult, Visible, build_context, run,
+    CacheConfig, ClusterConfig, EvictionConfig, Generated, InstanceConfig, Mixing, Order, RunResult, Visible,
+    build_context, run,
 };
 use trimtab_workload::{ReadOptions, Trace, read_file};
 
@@ -37,6 +38,7 @@ pub(crate) fn instance(timing: Timing, kv_blocks: u64) -> InstanceConfig {
         order: Order::Fcfs,
         watermark_blocks: 0,
         cache: CacheConfig { visible: Visible::Scheduled, generated: Generated::Keep, ..CacheConfig::default() },
+        eviction: EvictionConfig::default(),
     }
 }
 

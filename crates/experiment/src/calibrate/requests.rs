@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use trimtab_core::{FixedWorkload, PrefixForest, Prompt, Request, SimTime};
 use trimtab_engine::cost::{Analytic, Deployment, DeploymentError};
-use trimtab_engine::{CacheConfig, ClusterConfig, InstanceConfig, Mixing, Order, Row, build_context};
+use trimtab_engine::{CacheConfig, ClusterConfig, EvictionConfig, InstanceConfig, Mixing, Order, Row, build_context};
 use trimtab_sched::Registry;
 
 use crate::catalog::CatalogError;
@@ -273,6 +273,7 @@ fn replay(requests: &[Measured], deployment: &Deployment, server: &Server, kv_bl
         order: Order::Fcfs,
         watermark_blocks: 0,
         cache: CacheConfig::default(),
+        eviction: EvictionConfig::default(),
     };
     let config = ClusterConfig::new(vec![instance]);
     let registry = Registry::default();

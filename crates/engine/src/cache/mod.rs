@@ -6,47 +6,23 @@
 //! the blocks that continue it: leaf-first order needs no search.
 //!
 //! Blocks of one node that were released together form a segment, so that the cost follows nodes, not blocks.
+//!
+//! Under any other eviction policy `leaves` keeps the tree and asks the policy, and there are no segments.
+
+mod chain;
+mod leaves;
 
 use rustc_hash::FxHashMap;
-use trimtab_core::{PrefixForest, PrefixId, SimTime};
+use trimtab_core::{Request, SimTime};
+
+use crate::eviction::Order;
+pub(crate) use chain::Chain;
+use leaves::Leaves;
 
 /// No segment, no record.
 const NONE: u32 = u32::MAX;
-
-/// The part of a path that a cache works on: `full` leading whole blocks and, after them, perhaps the partial block of a
-/// prompt that ends at `tail` tokens (0: none).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain<'a> {
-    pub(crate) forest: &'a PrefixForest,
-    pub(crate) path: &'a [PrefixId],
-    pub(crate) full: u32,
-    pub(crate) tail: u32,
-}
-
-impl Chain<'_> {
-    /// All blocks with identity.
-    pub(crate) fn blocks(&self) -> u32 {
-        self.full + u32::from(self.tail > 0)
-    }
-
-    /// The key and the block range of each node that holds a block, first to last.
-    pub(crate) fn spans(&self, block: u32) -> impl DoubleEndedIterator<Item = (u64, u32, u32)> + '_ {
-        let bound = move |index: usize| (self.forest.end(self.path[index]) / block).min(self.full);
-        let nodes = (0..self.path.len()).map(move |index| {
-            let first = if index == 0 { 0 } else { bound(index - 1) };
-            (key(self.path[index], 0), first, bound(index))
-        });
-        let tail = self.path.last().filter(|_| self.tail > 0);
-        nodes
-            .filter(|&(_, first, last)| first < last)
-            .chain(tail.map(|&leaf| (key(leaf, self.tail), self.full, self.full + 1)))
-    }
-}
-
-/// Whole blocks of a node have tail 0; a partial tail block is named by the node and the prompt length.
-fn key(node: PrefixId, tail: u32) -> u64 {
-    u64::from(node.0) << 32 | u64::from(tail)
-}
+/// The key of the generated blocks of one request that nothing can hit.
+const NAMELESS: u64 = u64::MAX;
 
 /// The resident leading blocks of one node.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +91,8 @@ pub(crate) struct KvCache {
     oldest: u32,
     newest: u32,
     uneven: FxHashMap<u32, Vec<(u32, u32)>>,
+    /// What decides instead of the list, if anything does.
+    leaves: Option<Box<Leaves>>,
     /// The time of what happens next.
     clock: SimTime,
     /// What changed and was not read yet, when somebody wants to know.
@@ -123,6 +101,15 @@ pub(crate) struct KvCache {
 
 impl KvCache {
     pub(crate) fn new(total: u64, block: u32) -> Self {
+        Self::with_order(total, block, Order::Released)
+    }
+
+    /// A cache whose blocks leave in some order.
+    pub(crate) fn with_order(total: u64, block: u32, order: Order) -> Self {
+        let leaves = match order {
+            Order::Released => None,
+            Order::Leaves(policy) => Some(Box::new(Leaves::new(policy))),
+        };
         Self {
             block,
             total,
@@ -139,6 +126,7 @@ impl KvCache {
             oldest: NONE,
             newest: NONE,
             uneven: FxHashMap::default(),
+            leaves,
             clock: SimTime::ZERO,
             log: None,
         }
@@ -158,13 +146,13 @@ impl KvCache {
     pub(crate) fn start_log(&mut self) -> impl Iterator<Item = Change> + '_ {
         self.log = Some(Vec::new());
         let at = self.clock;
-        let held = self.records.iter().filter(|record| record.resident > 0);
+        let held = self.records.iter().filter(|record| record.resident > 0 && record.key != NAMELESS);
         held.map(move |record| Change { at, key: record.key, resident: record.resident })
     }
 
-    /// Whether changes are logged.
-    pub(crate) fn logs(&self) -> bool {
-        self.log.is_some()
+    /// Whether it matters in how many calls and when blocks are taken, and not only how many.
+    pub(crate) fn by_step(&self) -> bool {
+        self.log.is_some() || self.leaves.is_some()
     }
 
     /// The changes since the last call, in order; a node may occur several times.
@@ -173,8 +161,8 @@ impl KvCache {
     }
 
     fn note(&mut self, slot: u32) {
-        if let Some(log) = &mut self.log {
-            let Record { key, resident, .. } = self.records[slot as usize];
+        let Record { key, resident, .. } = self.records[slot as usize];
+        if let Some(log) = self.log.as_mut().filter(|_| key != NAMELESS) {
             log.push(Change { at: self.clock, key, resident });
         }
     }
@@ -225,18 +213,23 @@ impl KvCache {
     /// `private` of the request's blocks take part in this: those that turn out to be shared are freed.
     pub(crate) fn pin(&mut self, chain: &Chain<'_>, from: u32, to: u32, private: u32) {
         let (mut reused, mut fresh) = (0, 0);
+        let mut before = None;
         for (key, first, last) in chain.spans(self.block) {
-            if last <= from {
-                continue;
-            }
             if first >= to {
                 break;
             }
-            let slot = self.slot(key);
-            let (old, new) = (from.saturating_sub(first), last.min(to) - first);
-            let (r, f) = self.deepen(slot, old, new);
-            reused += r;
-            fresh += f;
+            if last > from {
+                let slot = self.slot(key);
+                let born = self.records[slot as usize].resident == 0;
+                let (old, new) = (from.saturating_sub(first), last.min(to) - first);
+                let (r, f) = self.deepen(slot, old, new);
+                reused += r;
+                fresh += f;
+                if self.leaves.is_some() {
+                    self.grow(slot, born, before);
+                }
+            }
+            before = Some((key, last - first));
         }
         let (reused, fresh, private) = (u64::from(reused), u64::from(fresh), u64::from(private));
         assert!(fresh <= private, "a block became resident that nobody allocated");
@@ -247,7 +240,10 @@ impl KvCache {
     }
 
     /// Unpins the first `depth` blocks of a chain, deepest first: they become the newest in the eviction list.
-    pub(crate) fn unpin(&mut self, chain: &Chain<'_>, depth: u32) {
+    pub(crate) fn unpin(&mut self, chain: &Chain<'_>, depth: u32, by: &Request) {
+        if self.leaves.is_some() {
+            self.note_use(chain, depth, by);
+        }
         for (key, first, last) in chain.spans(self.block).rev() {
             if first >= depth {
                 continue;
@@ -257,7 +253,10 @@ impl KvCache {
             let after = self.change_depth(slot, depth.min(last) - first, 0);
             self.records[slot as usize].pinned = after;
             if before > after {
-                self.append(slot, before - after);
+                match &self.leaves {
+                    None => self.append(slot, before - after),
+                    Some(_) => self.refresh(slot),
+                }
                 take(&mut self.pinned, u64::from(before - after));
                 self.cached += u64::from(before - after);
             }
@@ -279,10 +278,13 @@ impl KvCache {
         self.free += blocks;
     }
 
-    /// Turns private blocks of generated tokens into cached ones that nothing can hit.
-    pub(crate) fn retire(&mut self, blocks: u32) {
+    /// Turns private blocks of generated tokens, `first` and up, into cached ones that nothing can hit.
+    pub(crate) fn retire(&mut self, first: u32, blocks: u32, by: &Request) {
         if blocks > 0 {
-            self.append(NONE, blocks);
+            match &self.leaves {
+                None => self.append(NONE, blocks),
+                Some(_) => self.add_nameless(first, blocks, by),
+            }
             take(&mut self.private, u64::from(blocks));
             self.cached += u64::from(blocks);
         }
@@ -335,7 +337,9 @@ impl KvCache {
         if fresh > 0 {
             self.note(slot);
         }
-        self.take_newest(slot, reused);
+        if self.leaves.is_none() {
+            self.take_newest(slot, reused);
+        }
         (reused, fresh)
     }
 
@@ -428,6 +432,10 @@ impl KvCache {
         self.evicted += blocks;
         take(&mut self.cached, blocks);
         self.free += blocks;
+        if self.leaves.is_some() {
+            self.evict_leaves(blocks);
+            return;
+        }
         while blocks > 0 {
             let at = self.oldest;
             assert!(at != NONE, "there was less to evict than the counters say");
@@ -459,6 +467,11 @@ impl KvCache {
                 self.segments[shallower as usize].older = NONE;
             }
         }
+        self.lose(slot, blocks);
+    }
+
+    /// A record lost its deepest `blocks`. Whether nothing is left of it.
+    fn lose(&mut self, slot: u32, blocks: u32) -> bool {
         let record = &mut self.records[slot as usize];
         record.resident -= blocks;
         let empty = record.resident == 0;
@@ -468,6 +481,7 @@ impl KvCache {
             self.slots.remove(&key);
             self.spare_records.push(slot);
         }
+        empty
     }
 }
 
