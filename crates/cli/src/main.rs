@@ -45,6 +45,8 @@ enum Verb {
     Report(verbs::report::Args),
     /// Look at traces
     Trace(verbs::trace::Args),
+    /// Replay only the caches: policies by capacities, no timing
+    Cache(verbs::cache::Args),
     /// What there is to choose from
     List(verbs::list::Args),
     /// Everything about one scheduler
@@ -97,6 +99,7 @@ fn run(verb: Verb, printer: Printer) -> Result<(), Failure> {
         Verb::Plot(args) => verbs::plot::run(&args, printer),
         Verb::Report(args) => verbs::report::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
+        Verb::Cache(args) => verbs::cache::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),
         Verb::Explain(args) => verbs::explain::run(&args, printer),

@@ -137,6 +137,8 @@ pub struct ClusterConfig {
     pub router: RouterConfig,
     /// The links over which cached prefixes can be copied between instances, if there are any.
     pub transfer: Option<TransferConfig>,
+    /// Memory behind the caches, if there is any.
+    pub tier: Option<TierConfig>,
     /// Whether every decision is written down.
     pub decisions: DecisionLog,
 }
@@ -153,6 +155,7 @@ impl ClusterConfig {
             signals: SignalsConfig::default(),
             router: RouterConfig::default(),
             transfer: None,
+            tier: None,
             decisions: DecisionLog::default(),
         }
     }
@@ -188,6 +191,51 @@ pub struct Link {
     pub ps_per_token: u64,
     /// Time until the first byte arrives, which does not keep the link busy; the longer of two ends counts.
     pub latency: SimTime,
+}
+
+/// Memory behind the instances' caches, where blocks go and whence they come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierConfig {
+    /// KV blocks: of each instance, or of the pool.
+    pub blocks: u64,
+    /// One pool for all instances, which must then have blocks of one size; otherwise each instance has its own.
+    pub shared: bool,
+    /// The link of an instance to its tier, for reading; writing happens in the background.
+    pub link: Link,
+    /// Picoseconds for the KV of one token that the pool as a whole needs, for all its readers one after the other; 0
+    /// when only the instances' own links count.
+    pub pool_ps_per_token: u64,
+    /// When blocks are written.
+    pub write: WritePolicy,
+    /// What becomes of the tier's copy of what is read.
+    pub promotion: Promotion,
+    /// Whether reading begins when a request joins the queue of an instance, into memory that is counted nowhere;
+    /// otherwise when it is admitted.
+    pub prefetch: bool,
+    /// Whether a prefill can run while what it builds on comes in, as it can layer by layer.
+    pub overlapped: bool,
+}
+
+/// When blocks are written to a tier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WritePolicy {
+    /// When they are evicted from the cache.
+    #[default]
+    Back,
+    /// As soon as they are in the cache.
+    Through,
+}
+
+/// What becomes of a tier's copy of what is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promotion {
+    /// It stays, as the one used last.
+    #[default]
+    Copy,
+    /// It goes.
+    Move,
 }
 
 /// Whether every decision is written down.

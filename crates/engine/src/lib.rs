@@ -19,15 +19,17 @@ mod links;
 mod macro_step;
 mod meter;
 mod record;
+mod replay;
 mod reports;
 mod router;
 mod seq;
+mod tier;
 mod trial;
 
 pub use cluster::{build_context, run};
 pub use config::{
-    CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal,
-    RouterConfig, SignalsConfig, SignalsOff, Stepping, TransferConfig, Visible,
+    CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal, Promotion,
+    RouterConfig, SignalsConfig, SignalsOff, Stepping, TierConfig, TransferConfig, Visible, WritePolicy,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
 pub use eviction::{
@@ -35,3 +37,4 @@ pub use eviction::{
 };
 pub use meter::{Integrals, WINDOW};
 pub use record::{InstanceTotals, Outcome, Row, RunResult};
+pub use replay::{CacheHits, replay_cache};

@@ -39,6 +39,8 @@ pub struct Row {
     pub hit_tokens: u32,
     /// Prompt blocks found cached at its first admission.
     pub hit_blocks: u32,
+    /// Of the hit tokens, read from the tier behind the cache.
+    pub loaded_tokens: u32,
     /// Tokens processed again because of preemptions.
     pub recomputed_tokens: u64,
     /// Tokens it generated, or was to generate when it did not complete.
@@ -68,6 +70,7 @@ impl Row {
             prompt_tokens: request.prompt.tokens,
             hit_tokens: 0,
             hit_blocks: 0,
+            loaded_tokens: 0,
             recomputed_tokens: 0,
             output_tokens: request.output_tokens,
             preemptions: 0,
@@ -110,6 +113,8 @@ pub struct InstanceTotals {
     pub prompt_tokens: u64,
     /// Of these, found cached.
     pub hit_tokens: u64,
+    /// Of these, read from the tier behind the cache.
+    pub loaded_tokens: u64,
     /// Engine iterations.
     pub iterations: u64,
     /// Cached blocks evicted.

@@ -137,6 +137,8 @@ impl Probe for Looks<'_> {
     }
 
     fn trial_ps(&self, request: RequestId, _: u32, instance: InstanceId) -> u64 {
+        // What another instance writes to a pool may be read here.
+        self.instances.iter().for_each(|instance| instance.borrow_mut().tell_tier(self.now));
         let slot = self.slot(request);
         let there = self.now + self.router.decision + self.router.network;
         let coming = self.transit[instance.index()].iter().map(|&slot| {

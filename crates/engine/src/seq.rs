@@ -4,6 +4,7 @@ use trimtab_core::{PrefixForest, PrefixId, Prompt, Request, SimTime};
 
 use crate::cache::Chain;
 use crate::config::InstanceConfig;
+use crate::instance::Load;
 
 /// A live request and how far its instance has got with it.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub(crate) struct Seq {
     pub(crate) booked_miss: u32,
     /// While it is on its way to its instance: when it gets there, and the event of that.
     pub(crate) delivery: Option<(SimTime, u32)>,
+    /// What is on its way from the tier since it joined the queue.
+    pub(crate) prefetched: Option<Load>,
     /// The cached prefix that comes with it: from which instance, and up to how many tokens.
     pub(crate) fetch: Option<(usize, u32)>,
 }
@@ -61,6 +64,7 @@ impl Seq {
             recomputed: 0,
             booked_miss: 0,
             delivery: None,
+            prefetched: None,
             fetch: None,
         }
     }
@@ -97,6 +101,7 @@ impl Seq {
         self.done = 0;
         self.held = 0;
         self.shared = 0;
+        self.prefetched = None;
     }
 }
 

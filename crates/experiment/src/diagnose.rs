@@ -80,6 +80,7 @@ mod tests {
             prompt_tokens: 1,
             hit_tokens: 0,
             hit_blocks: 0,
+            loaded_tokens: 0,
             recomputed_tokens: 0,
             output_tokens: 1,
             preemptions: 0,

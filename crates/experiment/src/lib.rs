@@ -3,6 +3,7 @@
 
 mod breakdown;
 pub mod build;
+pub mod caches;
 pub mod calibrate;
 pub mod capacity;
 pub mod catalog;

@@ -23,7 +23,7 @@ pub mod results;
 mod text;
 pub mod theme;
 
-pub use figures::{FIGURES, FigureDef, Unavailable};
+pub use figures::{FIGURES, FigureDef, Unavailable, miss_ratio};
 pub use page::page;
-pub use plot::{PictureFormat, PlotError, figures, plot};
+pub use plot::{PictureFormat, PlotError, figures, plot, write_figure};
 pub use theme::{THEMES, Theme, ThemeError};

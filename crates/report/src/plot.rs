@@ -84,25 +84,38 @@ pub fn plot(
         }
         drawn
     };
-    let looks = looks(&stored.labels(), &theme.series);
-    fs::create_dir_all(out).map_err(|source| PlotError::Io { path: out.to_owned(), source })?;
     let mut files = Vec::new();
     for figure in drawn {
-        let svg = draw::svg(&figure, &looks, theme);
-        for format in formats {
-            let (extension, bytes) = match format {
-                PictureFormat::Svg => ("svg", svg.clone().into_bytes()),
-                PictureFormat::Pdf => ("pdf", export::pdf(&svg)?),
-                PictureFormat::Png => ("png", export::png(&svg, theme.dpi)?),
-            };
-            let path = out.join(format!("{}.{extension}", figure.name));
-            fs::write(&path, bytes).map_err(|source| PlotError::Io { path: path.clone(), source })?;
-            files.push(path);
-        }
-        let path = out.join(format!("{}.csv", figure.name));
-        figure.table().write(&path)?;
+        files.extend(write_figure(&figure, &stored.labels(), formats, theme, out)?);
+    }
+    Ok(files)
+}
+
+/// Draws one figure into `out`: the pictures and a CSV of the points drawn. `labels` are those of all figures that are
+/// to look alike.
+pub fn write_figure(
+    figure: &Figure,
+    labels: &[String],
+    formats: &[PictureFormat],
+    theme: &Theme,
+    out: &Path,
+) -> Result<Vec<PathBuf>, PlotError> {
+    fs::create_dir_all(out).map_err(|source| PlotError::Io { path: out.to_owned(), source })?;
+    let svg = draw::svg(figure, &looks(labels, &theme.series), theme);
+    let mut files = Vec::new();
+    for format in formats {
+        let (extension, bytes) = match format {
+            PictureFormat::Svg => ("svg", svg.clone().into_bytes()),
+            PictureFormat::Pdf => ("pdf", export::pdf(&svg)?),
+            PictureFormat::Png => ("png", export::png(&svg, theme.dpi)?),
+        };
+        let path = out.join(format!("{}.{extension}", figure.name));
+        fs::write(&path, bytes).map_err(|source| PlotError::Io { path: path.clone(), source })?;
         files.push(path);
     }
+    let path = out.join(format!("{}.csv", figure.name));
+    figure.table().write(&path)?;
+    files.push(path);
     Ok(files)
 }
 

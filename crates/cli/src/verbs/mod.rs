@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::exit::Failure;
 
+pub(crate) mod cache;
 pub(crate) mod calibrate;
 pub(crate) mod capacity;
 pub(crate) mod check;

@@ -63,6 +63,17 @@ pub(crate) struct Change {
     pub(crate) resident: u32,
 }
 
+/// Blocks of a node that became resident, or were evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spill {
+    pub(crate) at: SimTime,
+    pub(crate) key: u64,
+    /// Which, counted from the node's first.
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) evicted: bool,
+}
+
 /// A request's view of what it would reuse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hit {
@@ -97,6 +108,15 @@ pub(crate) struct KvCache {
     clock: SimTime,
     /// What changed and was not read yet, when somebody wants to know.
     log: Option<Vec<Change>>,
+    /// What is to be written to the tier behind, when there is one.
+    spills: Option<Spills>,
+}
+
+/// What is to be written, and whether what becomes resident is, too.
+#[derive(Clone, Debug)]
+struct Spills {
+    list: Vec<Spill>,
+    through: bool,
 }
 
 impl KvCache {
@@ -129,6 +149,24 @@ impl KvCache {
             leaves,
             clock: SimTime::ZERO,
             log: None,
+            spills: None,
+        }
+    }
+
+    /// Starts to note what is to be written to a tier: what is evicted, and with `through` also what becomes resident.
+    pub(crate) fn start_spilling(&mut self, through: bool) {
+        self.spills = Some(Spills { list: Vec::new(), through });
+    }
+
+    /// What is to be written since the last call, in order.
+    pub(crate) fn drain_spills(&mut self) -> impl Iterator<Item = Spill> + '_ {
+        self.spills.iter_mut().flat_map(|spills| spills.list.drain(..))
+    }
+
+    fn spill(&mut self, slot: u32, from: u32, to: u32, evicted: bool) {
+        let (at, key) = (self.clock, self.records[slot as usize].key);
+        if let Some(spills) = self.spills.as_mut().filter(|spills| key != NAMELESS && (evicted || spills.through)) {
+            spills.list.push(Spill { at, key, from, to, evicted });
         }
     }
 
@@ -152,7 +190,7 @@ impl KvCache {
 
     /// Whether it matters in how many calls and when blocks are taken, and not only how many.
     pub(crate) fn by_step(&self) -> bool {
-        self.log.is_some() || self.leaves.is_some()
+        self.log.is_some() || self.leaves.is_some() || self.spills.is_some()
     }
 
     /// The changes since the last call, in order; a node may occur several times.
@@ -336,6 +374,7 @@ impl KvCache {
         record.resident = resident.max(depth);
         if fresh > 0 {
             self.note(slot);
+            self.spill(slot, resident, depth, false);
         }
         if self.leaves.is_none() {
             self.take_newest(slot, reused);
@@ -474,8 +513,10 @@ impl KvCache {
     fn lose(&mut self, slot: u32, blocks: u32) -> bool {
         let record = &mut self.records[slot as usize];
         record.resident -= blocks;
-        let empty = record.resident == 0;
+        let left = record.resident;
+        let empty = left == 0;
         self.note(slot);
+        self.spill(slot, left, left + blocks, true);
         if empty {
             let key = self.records[slot as usize].key;
             self.slots.remove(&key);

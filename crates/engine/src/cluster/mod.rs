@@ -10,6 +10,7 @@ mod dispatch;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use trimtab_core::{FixedWorkload, Gaps, InstanceId, RngStreams, SimTime, Workload};
@@ -20,13 +21,14 @@ use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal};
 use crate::cost::Predictor;
 use crate::decisions::DecisionRow;
 use crate::eviction::{self, CacheContext, EvictionConfig, Future};
-use crate::instance::{Instance, News, World};
+use crate::instance::{Behind, Instance, News, World};
 use crate::links::Links;
 use crate::meter::LoadSpread;
 use crate::record::{InstanceTotals, Row, RunResult};
 use crate::reports::Reports;
 use crate::router::{Books, Slots};
 use crate::seq::Seqs;
+use crate::tier::Tier;
 
 /// What happens at an instant, in this order. Ties within a class go by the key: the instance, or the order of setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +100,7 @@ pub fn run(
         RefCell::new(Instance::new(instance.clone(), order, config.series))
     };
     let instances: Vec<_> = config.instances.iter().enumerate().map(order).collect();
+    attach_tiers(config, &instances);
     let count = instances.len();
     assert!(count > 0, "a cluster has at least one instance");
     if let Err(refusal) = config.signals.check(def) {
@@ -142,6 +145,27 @@ pub fn run(
     };
     while simulation.advance() {}
     simulation.finish()
+}
+
+/// Puts the tiers behind the caches.
+fn attach_tiers(config: &ClusterConfig, instances: &[RefCell<Instance>]) {
+    let Some(tier) = config.tier else { return };
+    let members = if tier.shared { instances.len() } else { 1 };
+    let mut shared = None;
+    for (index, instance) in instances.iter().enumerate() {
+        let block = instance.borrow().config.block_tokens;
+        assert!(
+            !tier.shared || block == config.instances[0].block_tokens,
+            "the instances of a pool have blocks of one size"
+        );
+        let new = || Rc::new(RefCell::new(Tier::new(tier, members, block)));
+        let behind = if tier.shared {
+            Behind { tier: Rc::clone(shared.get_or_insert_with(new)), member: index }
+        } else {
+            Behind { tier: new(), member: 0 }
+        };
+        instance.borrow_mut().attach(behind);
+    }
 }
 
 /// The order of eviction of an instance.
@@ -244,6 +268,11 @@ impl Simulation<'_> {
         index: usize,
         change: impl FnOnce(&mut Instance, SimTime, &mut World<'_>) -> R,
     ) -> R {
+        if self.config.tier.is_some_and(|tier| tier.shared) {
+            for instance in &self.instances {
+                instance.borrow_mut().tell_tier(self.now);
+            }
+        }
         let mut it = self.instances[index].borrow_mut();
         let before = it.pending();
         let mut world = World {
@@ -334,6 +363,7 @@ impl Simulation<'_> {
                     requests: it.history.requests,
                     prompt_tokens: it.prompt_tokens,
                     hit_tokens: it.hit_tokens,
+                    loaded_tokens: it.loaded_tokens,
                     iterations: it.iterations,
                     evicted_blocks: it.cache().evicted(),
                     total_blocks: it.cache().total(),

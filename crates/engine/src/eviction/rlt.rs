@@ -165,3 +165,75 @@ impl Eviction for Rlt {
         Box::new(self.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use trimtab_core::{RequestId, RngStreams};
+
+    use crate::cost::Linear;
+    use crate::eviction::CacheContext;
+
+    fn policy(params: &Value, blocks: u64) -> Box<dyn Eviction> {
+        let context = CacheContext {
+            blocks,
+            block_tokens: 1,
+            rng: RngStreams::new(11).stream("eviction/instance-0"),
+            cost: std::sync::Arc::new(Linear::default()),
+            max_batched_tokens: 1,
+            future: None,
+        };
+        match (DEF.build)(params, &context).expect("the parameters are right") {
+            Order::Leaves(policy) => policy,
+            Order::Released => unreachable!("RLT chooses among leaves"),
+        }
+    }
+
+    fn insert(policy: &mut dyn Eviction, slot: u32, blocks: u32) {
+        let run = Run { slot, node: None, key: u64::from(slot), first: 0, blocks };
+        policy.used(&Use { now: SimTime::ZERO, request: RequestId(slot), session: None, runs: &[run] });
+        policy.offer(slot, blocks);
+    }
+
+    #[test]
+    fn what_is_marked_stays_for_the_phase() {
+        for form in ["as-coded", "as-paper"] {
+            let mut policy = policy(&json!({ "form": form }), 100);
+            for slot in 0..10 {
+                insert(&mut *policy, slot, 10);
+            }
+            // The cache is full of marks, so that the next use begins a phase, and marks itself.
+            insert(&mut *policy, 10, 10);
+            for round in 0..3 {
+                // Used again: marked in this phase.
+                insert(&mut *policy, round, 10);
+            }
+            for _ in 0..40 {
+                policy.begin(1);
+                let (run, most) = policy.victim(SimTime::ZERO);
+                assert_eq!(most, 1, "one block a draw");
+                assert!((3..10).contains(&run), "{form}: run {run} is marked");
+            }
+        }
+    }
+
+    /// Uniform over leaves, whatever their lengths: chi-square with 9 degrees of freedom, 99.9 % quantile 27.9.
+    #[test]
+    fn leaves_are_drawn_uniformly() {
+        let draws = 20_000;
+        for form in ["as-coded", "as-paper"] {
+            let mut policy = policy(&json!({ "form": form }), 1_000_000);
+            for slot in 0..10 {
+                insert(&mut *policy, slot, 1 + slot * 7);
+            }
+            let mut counts = [0_i32; 10];
+            for _ in 0..draws {
+                counts[policy.victim(SimTime::ZERO).0 as usize] += 1;
+            }
+            let expected = f64::from(draws) / 10.0;
+            let chi_square: f64 = counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum();
+            assert!(chi_square < 27.9, "{form}: {counts:?}");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! the first step boundary after an arrival, and `settle` brings the cache up to date for somebody who looks.
 
 mod decode;
+mod load;
 mod plan;
 
 use std::collections::VecDeque;
@@ -13,13 +14,14 @@ use trimtab_core::{Gaps, PrefixForest, SimTime};
 use trimtab_sched::History;
 
 use crate::cache::KvCache;
-use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible};
+use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible, WritePolicy};
 use crate::eviction;
 use crate::macro_step::MacroStep;
 use crate::meter::{Level, Meter};
 use crate::record::{Outcome, Row};
 use crate::seq::{Seq, Seqs};
 use decode::Decodes;
+pub(crate) use load::{Behind, Load};
 
 /// What an instance needs of the world around it.
 pub(crate) struct World<'a> {
@@ -80,6 +82,11 @@ pub(crate) struct Instance {
     pub(crate) history: History,
     pub(crate) prompt_tokens: u64,
     pub(crate) hit_tokens: u64,
+    pub(crate) loaded_tokens: u64,
+    /// The tier behind the cache.
+    behind: Option<Behind>,
+    /// When everything has come from the tier that the step being planned needs.
+    loading_until: SimTime,
     meter: Meter,
 }
 
@@ -105,8 +112,17 @@ impl Instance {
             history: History::default(),
             prompt_tokens: 0,
             hit_tokens: 0,
+            loaded_tokens: 0,
+            behind: None,
+            loading_until: SimTime::ZERO,
             meter: Meter::new(series),
         }
+    }
+
+    /// Puts a tier behind the cache.
+    pub(crate) fn attach(&mut self, behind: Behind) {
+        self.cache.start_spilling(behind.tier.borrow().config.write == WritePolicy::Through);
+        self.behind = Some(behind);
     }
 
     pub(crate) fn cache(&self) -> &KvCache {
@@ -138,6 +154,7 @@ impl Instance {
             decodes: self.decodes.fork(&mut renumber),
             step: self.step.clone(),
             meter: self.meter.fork(),
+            behind: self.behind.as_ref().map(Behind::fork),
             ..*self
         }
     }
@@ -198,6 +215,8 @@ impl Instance {
     pub(crate) fn enqueue(&mut self, slot: u32, now: SimTime, world: &mut World<'_>) -> Option<SimTime> {
         self.settle(now);
         self.measure(now);
+        self.sync_tier(now);
+        self.prefetch(slot, now, world);
         let hit = self.hit_tokens(&world.seqs[slot], world.forest);
         let seq = &mut world.seqs[slot];
         seq.pending = seq.target - hit;
@@ -239,6 +258,7 @@ impl Instance {
         self.waiting.remove(at);
         self.pending -= u64::from(seqs[slot].pending);
         seqs[slot].pending = 0;
+        seqs[slot].prefetched = None;
         if self.waiting.is_empty() { None } else { self.interrupt(now) }
     }
 

@@ -37,6 +37,7 @@ impl Instance {
     /// Starts a step if there is anything to do, and returns when it ends.
     pub(crate) fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Option<SimTime> {
         self.measure(now);
+        self.sync_tier(now);
         while !(self.waiting.is_empty() && self.partial.is_none() && self.decodes.is_empty()) {
             let batch = match self.config.mixing {
                 Mixing::DecodeFirst => self.batch_decode_first(now, world),
@@ -203,13 +204,14 @@ impl Instance {
                 break;
             }
             self.cache.pin(&chain, 0, hit.blocks, 0);
+            let found = self.load(slot, hit.blocks, now, world);
             self.waiting.remove(at);
             self.preempted -= usize::from(at < self.preempted);
             if let Some(Visit { admitted, after, .. }) = visit.as_mut().filter(|visit| visit.named(slot)) {
                 *admitted += 1;
                 self.visited = *after;
             }
-            self.note_admission(slot, tokens, hit.blocks, now, world);
+            self.note_admission(slot, tokens, found, now, world);
             let seq = &world.seqs[slot];
             let chunk = (seq.target - seq.done).min(budget);
             budget -= chunk;
@@ -217,15 +219,20 @@ impl Instance {
         }
     }
 
-    fn note_admission(&mut self, slot: u32, tokens: u32, blocks: u32, now: SimTime, world: &mut World<'_>) {
+    /// A request is admitted that found `blocks` blocks, `cached` tokens of them in the cache itself.
+    fn note_admission(&mut self, slot: u32, cached: u32, blocks: u32, now: SimTime, world: &mut World<'_>) {
+        let seq = &world.seqs[slot];
+        let tokens = seq.hit_tokens(&seq.chain(world.forest, &self.config), blocks, self.config.block_tokens);
         let seq = &mut world.seqs[slot];
         let row = &mut world.rows[seq.request.id.index()];
         if row.admitted == SimTime::MAX {
             row.admitted = now;
             row.hit_tokens = tokens;
             row.hit_blocks = blocks;
+            row.loaded_tokens = tokens - cached;
             self.prompt_tokens += u64::from(seq.request.prompt.tokens);
             self.hit_tokens += u64::from(tokens);
+            self.loaded_tokens += u64::from(tokens - cached);
         }
         (seq.done, seq.held, seq.shared) = (tokens, blocks, blocks);
         seq.processed += u64::from(tokens);
@@ -282,6 +289,7 @@ impl Instance {
             shape.decode_context = self.decodes.context();
         }
         let span = self.config.cost.step(&shape).max(1);
+        let span = self.with_loading(span, now);
         let end = now + SimTime(span);
         if decodes {
             world.gaps.push(span, 0, 1, shape.decode_seqs);

@@ -5,6 +5,8 @@ use crate::estimate::Estimate;
 use crate::figure::{At, Figure, Marks, Panel, Point, Reference, Series};
 use crate::results::{Results, ResultsError, Slice};
 
+pub mod miss_ratio;
+
 /// Declares the modules and lists their definitions in this order.
 macro_rules! figures {
     ($($module:ident),* $(,)?) => {

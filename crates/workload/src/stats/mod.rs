@@ -174,6 +174,21 @@ impl Stats {
     }
 }
 
+/// Blocks and tokens that LRU caches of these capacities hit, in one pass over the requests. Their numbers don't matter.
+pub fn lru_hits(
+    forest: &PrefixForest,
+    requests: &[Request],
+    block: u32,
+    partial_tail: bool,
+    capacities: &[u64],
+) -> Vec<(u64, u64)> {
+    let mut recency = Recency::new(forest, requests.len(), block, partial_tail);
+    for (index, request) in (0..).zip(requests) {
+        recency.access(index, request.prompt);
+    }
+    recency.distances.hits(capacities)
+}
+
 /// Sums over an infinite cache.
 #[derive(Default)]
 struct Infinite {
