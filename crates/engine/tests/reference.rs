@@ -331,7 +331,7 @@ fn run(case: &Case) -> NaiveResult {
 #[test]
 fn random_cases_reach_every_feature() {
     let mut reached = Reached::default();
-    for seed in 0..1000 {
+    for seed in 0..3000 {
         reached.add(&run(&Case::new(seed)).reached);
     }
     for (feature, count) in reached.counts() {

@@ -3,12 +3,12 @@
 use trimtab_core::{SimTime, nearest_name};
 use trimtab_engine::{
     ClusterConfig, EvictionConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff,
-    Stepping, TransferConfig, evictions,
+    Stepping, TierConfig, TransferConfig, evictions,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::catalog::CatalogError;
-use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Transfer};
+use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Tier, Transfer};
 
 /// Why a scenario cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,7 @@ impl Scenario {
             series,
             signals: self.signals.config()?,
             router: self.router.config()?,
+            tier: self.cluster.tier()?,
             transfer: self.transfer.map(|transfer| transfer.config(&self.cluster)).transpose()?,
             ..ClusterConfig::new(vec![instance; self.cluster.instances as usize])
         })
@@ -118,18 +119,46 @@ impl Router {
     }
 }
 
+/// How long a token's KV takes over a link.
+fn token_time(field: &'static str, gb_s: f64, bytes: Option<f64>, cluster: &Cluster) -> Result<SimTime, ScenarioError> {
+    let bytes = match bytes {
+        Some(bytes) => bytes,
+        // All ranks of an instance share the tokens' KV.
+        None => cluster.deployment()?.model().kv_bytes_per_token(),
+    };
+    let time = SimTime::from_secs_f64(bytes / (gb_s * 1e9)).filter(|_| gb_s > 0.0 && bytes > 0.0);
+    time.ok_or_else(|| invalid(field, format!("`{gb_s}` GB/s does not carry a token")))
+}
+
+impl Tier {
+    fn config(&self, cluster: &Cluster, shared: bool) -> Result<TierConfig, ScenarioError> {
+        let time = |gb_s| token_time("bandwidth_gb_s of the tier", gb_s, self.kv_bytes_per_token, cluster);
+        if self.total_bandwidth_gb_s.is_some() && !shared {
+            let detail = "is for pools: host memory has one reader";
+            return Err(invalid("cluster.host.total_bandwidth_gb_s", detail));
+        }
+        let link = Link {
+            ps_per_token: time(self.bandwidth_gb_s)?.0,
+            latency: span("latency_us of the tier", self.latency_us, "us", 1e6)?,
+        };
+        let Self { capacity_tokens, write, promotion, prefetch, overlapped, .. } = *self;
+        Ok(TierConfig {
+            blocks: capacity_tokens / u64::from(cluster.block_tokens),
+            shared,
+            link,
+            pool_ps_per_token: self.total_bandwidth_gb_s.map(time).transpose()?.map_or(0, |time| time.0),
+            write,
+            promotion,
+            prefetch,
+            overlapped,
+        })
+    }
+}
+
 impl Transfer {
     fn config(&self, cluster: &Cluster) -> Result<TransferConfig, ScenarioError> {
-        let bytes = match self.kv_bytes_per_token {
-            Some(bytes) => bytes,
-            // All ranks of an instance share the tokens' KV.
-            None => cluster.deployment()?.model().kv_bytes_per_token(),
-        };
-        let (field, bandwidth) = ("transfer.bandwidth_gb_s", self.bandwidth_gb_s);
-        let time = SimTime::from_secs_f64(bytes / (bandwidth * 1e9)).filter(|_| bandwidth > 0.0 && bytes > 0.0);
-        let per_token = time.ok_or_else(|| invalid(field, format!("`{bandwidth}` GB/s does not carry a token")))?;
-        let link =
-            Link { ps_per_token: per_token.0, latency: span("transfer.latency_us", self.latency_us, "us", 1e6)? };
+        let time = token_time("transfer.bandwidth_gb_s", self.bandwidth_gb_s, self.kv_bytes_per_token, cluster)?;
+        let link = Link { ps_per_token: time.0, latency: span("transfer.latency_us", self.latency_us, "us", 1e6)? };
         Ok(TransferConfig { links: vec![link; cluster.instances as usize], overlapped: self.overlapped })
     }
 }
@@ -202,6 +231,14 @@ impl Cluster {
             return Err(invalid("cluster.watermark", format!("`{}` is not a share from 0 to below 1", self.watermark)));
         }
         Ok(())
+    }
+
+    fn tier(&self) -> Result<Option<TierConfig>, ScenarioError> {
+        match (self.host, self.pool) {
+            (Some(_), Some(_)) => Err(invalid("cluster.pool", "there is host memory for each instance, or a pool")),
+            (Some(host), None) => host.config(self, false).map(Some),
+            (None, pool) => pool.map(|pool| pool.config(self, true)).transpose(),
+        }
     }
 
     fn eviction_config(&self) -> Result<EvictionConfig, ScenarioError> {

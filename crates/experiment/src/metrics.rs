@@ -105,6 +105,9 @@ pub struct HitRatio {
     pub full_blocks: Option<f64>,
     /// Mean over requests of hit tokens over prompt tokens.
     pub per_request: Option<f64>,
+    /// Of the first, what was read from the tier behind the cache; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded_tokens: Option<f64>,
 }
 
 /// The statistics of one instance.
@@ -171,6 +174,7 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
     let slowdowns = fairness::slowdowns(measured, &instances);
     let per_tenant = fairness::parts(measured, &slowdowns, &objectives, |row| row.tenant.0.into());
     let of_tenants: Vec<f64> = per_tenant.iter().filter_map(|tenant| tenant.slowdown.mean).collect();
+    let tiered = scenario.cluster.host.or(scenario.cluster.pool).is_some();
     Metrics {
         requests: result.rows.len() as u64,
         measured: measured.len() as u64,
@@ -190,7 +194,7 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         output_tokens_per_s: per_second(
             result.rows.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output_tokens)).sum(),
         ),
-        hit_ratio: hit_ratio(measured, &result.instances),
+        hit_ratio: hit_ratio(measured, &result.instances, tiered),
         load_cv: result.load_cv,
         hotspot_share: hotspot_share(result, makespan),
         preemptions: result.rows.iter().map(|r| u64::from(r.preemptions)).sum(),
@@ -207,7 +211,8 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
     }
 }
 
-fn hit_ratio(rows: &[Row], instances: &[InstanceTotals]) -> HitRatio {
+fn hit_ratio(rows: &[Row], instances: &[InstanceTotals], tiered: bool) -> HitRatio {
+    let mut loaded = 0;
     let (mut tokens, mut hit_tokens, mut blocks, mut full, mut hit_blocks, mut hit_full) = (0, 0, 0, 0, 0, 0);
     let (mut shares, mut n) = (0.0, 0u64);
     for row in rows.iter().filter(|row| row.admitted != SimTime::MAX) {
@@ -215,6 +220,7 @@ fn hit_ratio(rows: &[Row], instances: &[InstanceTotals]) -> HitRatio {
         let whole = row.prompt_tokens / block;
         tokens += u64::from(row.prompt_tokens);
         hit_tokens += u64::from(row.hit_tokens);
+        loaded += u64::from(row.loaded_tokens);
         blocks += u64::from(row.prompt_tokens.div_ceil(block));
         full += u64::from(whole);
         hit_blocks += u64::from(row.hit_blocks);
@@ -223,6 +229,7 @@ fn hit_ratio(rows: &[Row], instances: &[InstanceTotals]) -> HitRatio {
         n += 1;
     }
     HitRatio {
+        loaded_tokens: tiered.then(|| ratio(loaded, tokens)).flatten(),
         tokens: ratio(hit_tokens, tokens),
         blocks: ratio(hit_blocks, blocks),
         full_blocks: ratio(hit_full, full),

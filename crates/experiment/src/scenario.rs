@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_engine::cost::{PredictionError, WeightType};
-use trimtab_engine::{CacheConfig, Mixing};
+use trimtab_engine::{CacheConfig, Mixing, Promotion, WritePolicy};
 
 pub use crate::step_cost::Cost;
 
@@ -91,6 +91,12 @@ pub struct Cluster {
     pub eviction_params: Value,
     /// The prefix cache.
     pub cache: CacheConfig,
+    /// Host memory behind the cache of each instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Tier>,
+    /// One pool of memory behind the caches of all instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Tier>,
     /// How long a step takes.
     pub cost: Cost,
 }
@@ -114,9 +120,42 @@ impl Default for Cluster {
             eviction: "lru".into(),
             eviction_params: Value::Null,
             cache: CacheConfig::default(),
+            host: None,
+            pool: None,
             cost: Cost::default(),
         }
     }
+}
+
+/// Memory behind the caches: where evicted blocks go and whence they come back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// How many tokens it holds: for each instance, or the whole pool.
+    pub capacity_tokens: u64,
+    /// Gigabytes (10^9) a second that an instance reads; writing is in the background.
+    pub bandwidth_gb_s: f64,
+    /// Time until the first byte arrives.
+    #[serde(default)]
+    pub latency_us: f64,
+    /// Of a pool: gigabytes a second that all instances read together; no limit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_bandwidth_gb_s: Option<f64>,
+    /// When blocks are written: when they are evicted, or as soon as they are cached.
+    #[serde(default)]
+    pub write: WritePolicy,
+    /// Whether what is read stays or goes.
+    #[serde(default)]
+    pub promotion: Promotion,
+    /// Whether reading begins when a request joins the queue of its instance.
+    #[serde(default)]
+    pub prefetch: bool,
+    /// Whether prefill and reading overlap, layer by layer.
+    #[serde(default)]
+    pub overlapped: bool,
+    /// Bytes of KV of a token, all cards of an instance together; the model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_bytes_per_token: Option<f64>,
 }
 
 /// Which waiting request is admitted next.

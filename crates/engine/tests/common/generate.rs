@@ -10,7 +10,8 @@ use trimtab_core::{
 };
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
 use trimtab_engine::{
-    CacheConfig, ClusterConfig, EvictionConfig, Generated, InstanceConfig, Mixing, Order, Visible, evictions,
+    CacheConfig, ClusterConfig, EvictionConfig, Generated, InstanceConfig, Link, Mixing, Order, Promotion, TierConfig,
+    Visible, WritePolicy, evictions,
 };
 
 /// One random test case.
@@ -55,7 +56,8 @@ impl Case {
         }
         let workload = workload(rng, longest, block_tokens, pace);
         let route = workload.requests.iter().map(|_| rng.random_range(0..instances.len())).collect();
-        let config = ClusterConfig { seed, ..ClusterConfig::new(instances) };
+        let tier = tier(rng, &instances, pace);
+        let config = ClusterConfig { seed, tier, ..ClusterConfig::new(instances) };
         Self { config, workload, route }
     }
 
@@ -99,6 +101,7 @@ impl Case {
             )
             .expect("a string takes all");
         }
+        writeln!(text, "{:?}", self.config.tier).expect("a string takes all");
         let mut path = Vec::new();
         for (request, instance) in self.workload.requests.iter().zip(&self.route) {
             let leaf = request.output_leaf.or(request.prompt.leaf);
@@ -172,6 +175,24 @@ fn instance(rng: &mut StreamRng, longest: u32, block_tokens: u32) -> (InstanceCo
         eviction: eviction(rng),
     };
     (config, pace)
+}
+
+/// In a third of the cases, memory behind the caches.
+fn tier(rng: &mut StreamRng, instances: &[InstanceConfig], pace: u64) -> Option<TierConfig> {
+    let alike = instances.iter().all(|instance| instance.block_tokens == instances[0].block_tokens);
+    let per_token = rng.random_range(0..=pace / 4 + 1);
+    let link = Link { ps_per_token: pick(rng, &[0, 0, 1, per_token]), latency: SimTime(pick(rng, &[0, 0, 1, pace])) };
+    let tier = TierConfig {
+        blocks: pick(rng, &[0, 30, 1000, 1000]),
+        shared: alike && rng.random_bool(0.5),
+        link,
+        pool_ps_per_token: pick(rng, &[0, 0, 1, per_token]),
+        write: pick(rng, &[WritePolicy::Back, WritePolicy::Through]),
+        promotion: pick(rng, &[Promotion::Copy, Promotion::Move]),
+        prefetch: rng.random_bool(0.75),
+        overlapped: rng.random_bool(0.5),
+    };
+    rng.random_bool(0.6).then_some(tier)
 }
 
 /// LRU, or any other policy with parameters that matter on such a scale.

@@ -68,7 +68,10 @@ impl Instance<'_> {
             }
             if let Some(leaf) = output_leaf {
                 let name = full_name(self.forest, leaf, index, b);
-                self.cache.insert(name);
+                if !self.cache.contains(name) {
+                    self.cache.insert(name);
+                    self.note_write(name, false);
+                }
                 self.cache.generated.push(name);
                 *held = Held::Shared(name);
             } else if keep {

@@ -4,9 +4,12 @@ use trimtab_core::{PrefixForest, Request, SimTime, StreamRng};
 use trimtab_engine::cost::StepShape;
 use trimtab_engine::{InstanceConfig, Mixing, Order, Visible};
 
+use std::collections::BTreeMap;
+
 use super::NaiveResult;
 use super::blocks::{Cache, Held, Name, covered, prompt_names};
 use super::chooser::Chooser;
+use super::tier::{Behind, Reading};
 
 /// A request in the queue.
 #[derive(Clone, Copy)]
@@ -54,6 +57,11 @@ pub(crate) struct Instance<'a> {
     pub(super) cache: Cache,
     pub(super) chooser: Chooser,
     pub(super) now: SimTime,
+    pub(super) behind: Option<Behind>,
+    /// What waiting requests are reading from the tier.
+    pub(super) ahead: BTreeMap<usize, Reading>,
+    /// When the step being planned has all that it reads.
+    pub(super) reading_until: SimTime,
     /// When the step in progress ends.
     pub(crate) step_end: Option<SimTime>,
 }
@@ -62,12 +70,26 @@ impl<'a> Instance<'a> {
     pub(crate) fn new(
         config: &'a InstanceConfig,
         rng: StreamRng,
+        behind: Option<Behind>,
         forest: &'a PrefixForest,
         requests: &'a [Request],
     ) -> Self {
         let (waiting, running, cache) = (Vec::new(), Vec::new(), Cache::default());
         let (chooser, now) = (Chooser::new(config, rng), SimTime::ZERO);
-        Self { config, forest, requests, waiting, running, cache, chooser, now, step_end: None }
+        Self {
+            config,
+            forest,
+            requests,
+            waiting,
+            running,
+            cache,
+            chooser,
+            now,
+            behind,
+            ahead: BTreeMap::new(),
+            reading_until: SimTime::ZERO,
+            step_end: None,
+        }
     }
 
     /// Whether the request could ever run here. The last output token is never computed.
@@ -76,7 +98,8 @@ impl<'a> Instance<'a> {
         self.blocks(tokens) + self.config.watermark_blocks <= self.config.kv_blocks
     }
 
-    pub(crate) fn enqueue(&mut self, request: usize) {
+    pub(crate) fn enqueue(&mut self, request: usize, now: SimTime) {
+        self.read_ahead(request, now);
         self.waiting.push(Waiting { request, generated: 0, preempted: false });
     }
 
@@ -116,7 +139,8 @@ impl<'a> Instance<'a> {
         result.reached.stalled_decodes += u64::from(stalled);
         result.reached.mixed_steps += u64::from(shape.prefill_seqs > 0 && shape.decode_seqs > 0);
         result.iterations += 1;
-        self.step_end = Some(now + SimTime(self.config.cost.step(&shape)));
+        let span = SimTime(self.config.cost.step(&shape));
+        self.step_end = Some(now + self.with_reading(span, now));
     }
 
     /// Decodes, then the partial prefill, then, if nothing was preempted, admissions.
@@ -212,10 +236,13 @@ impl<'a> Instance<'a> {
             }
             result.reached.overtakes += u64::from(position > 0);
             self.waiting.remove(position);
-            self.note_admission(request, hit_tokens, &hits, now, result);
-            let held = hits.into_iter().map(Held::Shared).collect();
-            self.running.push(Sequence { request, target, done: hit_tokens, generated, held, work: Work::Nothing });
+            let held = hits.iter().copied().map(Held::Shared).collect();
+            let (found_tokens, found) = self.read_at_admission(request, target, &hits, now, result);
+            self.note_admission(request, (hit_tokens, found_tokens), &found, now, result);
+            self.running.push(Sequence { request, target, done: found_tokens, generated, held, work: Work::Nothing });
             let i = self.running.len() - 1;
+            self.take_in(i, &found, result);
+            let hit_tokens = found_tokens;
             let chunk = (target - hit_tokens).min(budget);
             let wanted = self.wanted(&self.running[i], hit_tokens + chunk);
             self.take_chunk(i, chunk, &wanted, result);
@@ -237,13 +264,21 @@ impl<'a> Instance<'a> {
         best
     }
 
-    fn note_admission(&self, request: usize, hit_tokens: u32, hits: &[Name], now: SimTime, result: &mut NaiveResult) {
+    fn note_admission(
+        &self,
+        request: usize,
+        (cached_tokens, hit_tokens): (u32, u32),
+        hits: &[Name],
+        now: SimTime,
+        result: &mut NaiveResult,
+    ) {
         result.hit_or_prefilled[request] += u64::from(hit_tokens);
         let row = &mut result.rows[request];
         let reached = &mut result.reached;
         if row.admitted.is_none() {
             row.admitted = Some(now);
             row.hit_tokens = hit_tokens;
+            row.loaded_tokens = hit_tokens - cached_tokens;
             row.hit_blocks = u32::try_from(hits.len()).expect("a test is small");
             let all = hit_tokens > 0 && row.prompt - hit_tokens <= self.config.block_tokens;
             reached.full_hits += u64::from(all);
@@ -299,6 +334,7 @@ impl<'a> Instance<'a> {
     /// Shares the private blocks of a sequence that the first `tokens` tokens of its prompt fill; only those that are
     /// resident already if `resident`.
     pub(super) fn name_prompt_blocks(&mut self, i: usize, tokens: u32, resident: bool, result: &mut NaiveResult) {
+        let mut written = Vec::new();
         let s = &mut self.running[i];
         let request = &self.requests[s.request];
         let names = prompt_names(self.config, self.forest, request);
@@ -307,10 +343,17 @@ impl<'a> Instance<'a> {
                 break;
             }
             if *held == Held::Private && covered(request.prompt, index, tokens, self.config.block_tokens) {
-                result.reached.shared_later += u64::from(self.cache.contains(name));
-                self.cache.insert(name);
+                if self.cache.contains(name) {
+                    result.reached.shared_later += 1;
+                } else {
+                    self.cache.insert(name);
+                    written.push(name);
+                }
                 *held = Held::Shared(name);
             }
+        }
+        for name in written {
+            self.note_write(name, false);
         }
     }
 }

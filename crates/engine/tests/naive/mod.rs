@@ -9,12 +9,17 @@ mod ending;
 mod instance;
 mod reached;
 mod room;
+mod tier;
+
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use trimtab_core::{FixedWorkload, Request, RngStreams, SimTime};
 use trimtab_engine::ClusterConfig;
 
 use instance::Instance;
 pub(crate) use reached::Reached;
+use tier::{Behind, Tier};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub(crate) struct NaiveRow {
     pub(crate) hit_tokens: u32,
     /// At the first admission.
     pub(crate) hit_blocks: u32,
+    /// At the first admission.
+    pub(crate) loaded_tokens: u32,
     /// Tokens that preemptions threw away.
     pub(crate) recomputed: u64,
     /// Tokens generated: none for a rejected request.
@@ -78,11 +85,14 @@ pub(crate) fn simulate(
     };
     let streams = RngStreams::new(config.seed);
     let stream = |index: usize| streams.stream(&format!("eviction/instance-{index}"));
+    let mut shared = None;
     let mut instances: Vec<Instance> = config
         .instances
         .iter()
         .enumerate()
-        .map(|(index, c)| Instance::new(c, stream(index), &workload.forest, requests))
+        .map(|(index, c)| {
+            Instance::new(c, stream(index), behind(config, &mut shared, index), &workload.forest, requests)
+        })
         .collect();
 
     loop {
@@ -104,7 +114,7 @@ pub(crate) fn simulate(
             result.reached.rejections += u64::from(!accepted);
             result.rows.push(row(request, target, accepted));
             if accepted {
-                instances[target].enqueue(index);
+                instances[target].enqueue(index, now);
             }
         }
         for instance in &mut instances {
@@ -118,6 +128,17 @@ pub(crate) fn simulate(
     result
 }
 
+/// The tier behind an instance: its own, or the one for all.
+fn behind(config: &ClusterConfig, shared: &mut Option<Rc<RefCell<Tier>>>, index: usize) -> Option<Behind> {
+    let tier = config.tier?;
+    let new = |members| Rc::new(RefCell::new(Tier::new(tier, members)));
+    Some(if tier.shared {
+        Behind { tier: Rc::clone(shared.get_or_insert_with(|| new(config.instances.len()))), member: index }
+    } else {
+        Behind { tier: new(1), member: 0 }
+    })
+}
+
 fn row(request: &Request, instance: usize, accepted: bool) -> NaiveRow {
     NaiveRow {
         arrival: request.arrival,
@@ -129,6 +150,7 @@ fn row(request: &Request, instance: usize, accepted: bool) -> NaiveRow {
         prompt: request.prompt.tokens,
         hit_tokens: 0,
         hit_blocks: 0,
+        loaded_tokens: 0,
         recomputed: 0,
         output: 0,
         preemptions: 0,

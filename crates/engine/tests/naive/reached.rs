@@ -45,6 +45,10 @@ counters! {
     one_token_outputs,
     /// Arrivals at the time of the one before.
     simultaneous_arrivals,
+    /// Admissions that read from the tier.
+    read_at_admission,
+    /// Admissions of a request that had read from the tier while it waited.
+    read_ahead,
     /// Chunks that the token budget cut.
     budget_cuts,
     /// Admissions that stopped for lack of blocks.

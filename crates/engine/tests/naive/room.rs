@@ -55,6 +55,7 @@ impl Instance<'_> {
         while self.occupied() > self.config.kv_blocks {
             let victim = self.choose();
             self.cache.released.remove(&victim);
+            self.note_write(victim, true);
             self.note_loss(victim);
             result.evicted_blocks += 1;
             result.reached.evictions += 1;

@@ -1,0 +1,196 @@
+//! The tier behind the caches, block by block.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use trimtab_core::SimTime;
+use trimtab_engine::{Promotion, TierConfig, WritePolicy};
+
+use super::NaiveResult;
+use super::blocks::{Held, Name, prompt_names};
+use super::instance::Instance;
+
+/// A block that became resident, or was evicted.
+#[derive(Clone, Copy)]
+struct Write {
+    at: SimTime,
+    member: usize,
+    name: Name,
+    evicted: bool,
+}
+
+pub(super) struct Tier {
+    config: TierConfig,
+    /// The one used last at the end.
+    blocks: Vec<Name>,
+    /// In the order of happening.
+    writes: Vec<Write>,
+    free_at: Vec<SimTime>,
+    pool_free_at: SimTime,
+}
+
+impl Tier {
+    pub(super) fn new(config: TierConfig, members: usize) -> Self {
+        let free_at = vec![SimTime::ZERO; members];
+        Self { config, blocks: Vec::new(), writes: Vec::new(), free_at, pool_free_at: SimTime::ZERO }
+    }
+
+    /// What was written before now can be read.
+    fn absorb(&mut self, now: SimTime) {
+        let (mut past, rest): (Vec<Write>, Vec<Write>) = self.writes.iter().partition(|write| write.at < now);
+        self.writes = rest;
+        past.sort_by_key(|write| (write.at, write.member));
+        for Write { name, evicted, .. } in past {
+            let there = self.blocks.contains(&name);
+            self.blocks.retain(|&other| other != name);
+            if there || !evicted || self.config.write == WritePolicy::Back {
+                self.blocks.push(name);
+                if self.blocks.len() as u64 > self.config.blocks {
+                    self.blocks.remove(0);
+                }
+            }
+        }
+    }
+
+    fn span(&self, tokens: u32) -> (SimTime, SimTime) {
+        let (own, pool) = (self.config.link.ps_per_token, self.config.pool_ps_per_token);
+        (SimTime(own.max(pool) * u64::from(tokens)), SimTime(pool * u64::from(tokens)))
+    }
+}
+
+/// What a request reads: all the names it then finds, and when they are there.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    pub(super) names: Vec<Name>,
+    pub(super) ready: SimTime,
+}
+
+/// An instance's place at a tier.
+#[derive(Clone)]
+pub(super) struct Behind {
+    pub(super) tier: Rc<RefCell<Tier>>,
+    pub(super) member: usize,
+}
+
+impl Instance<'_> {
+    pub(super) fn note_write(&mut self, name: Name, evicted: bool) {
+        let Some(Behind { tier, member }) = &self.behind else { return };
+        if matches!(name, Name::Anonymous { .. }) {
+            return;
+        }
+        let mut tier = tier.borrow_mut();
+        if evicted || tier.config.write == WritePolicy::Through {
+            tier.writes.push(Write { at: self.now, member: *member, name, evicted });
+        }
+    }
+
+    /// The tokens that these leading blocks of a request stand for.
+    fn tokens_of(&self, request: usize, target: u32, names: &[Name]) -> u32 {
+        match names.last() {
+            Some(Name::Tail { .. }) => self.requests[request].prompt.tokens.min(target - 1),
+            _ => u32::try_from(names.len()).expect("a test is small") * self.config.block_tokens,
+        }
+    }
+
+    /// What a request should read now, given what it finds in the cache.
+    fn worth_reading(&self, request: usize, target: u32, cached: &[Name], now: SimTime) -> Option<Reading> {
+        let Behind { tier, member } = self.behind.as_ref()?;
+        tier.borrow_mut().absorb(now);
+        let tier = tier.borrow();
+        let mut names = cached.to_vec();
+        for name in prompt_names(self.config, self.forest, &self.requests[request]).into_iter().skip(cached.len()) {
+            let full = matches!(name, Name::Full { .. });
+            let beyond = full && self.tokens_of(request, target, &names) + self.config.block_tokens >= target;
+            if beyond || !tier.blocks.contains(&name) {
+                break;
+            }
+            names.push(name);
+        }
+        let (with, without) = (self.tokens_of(request, target, &names), self.tokens_of(request, target, cached));
+        if with <= without {
+            return None;
+        }
+        let start = now.max(tier.free_at[*member]).max(tier.pool_free_at);
+        let ready = start + tier.span(with - without).0 + tier.config.link.latency;
+        let compute = |hit: u32| self.config.cost.prefill_time(target - hit, hit, self.config.max_batched_tokens);
+        let wait = (ready - now).0;
+        let total = if tier.config.overlapped { wait.max(compute(with)) } else { wait + compute(with) };
+        (total < compute(without)).then_some(Reading { names, ready })
+    }
+
+    fn read(&self, request: usize, target: u32, cached: &[Name], reading: &Reading, now: SimTime) {
+        let Behind { tier, member } = self.behind.as_ref().expect("there is a tier");
+        let mut tier = tier.borrow_mut();
+        for name in reading.names[cached.len()..].iter().rev() {
+            tier.blocks.retain(|other| other != name);
+            if tier.config.promotion == Promotion::Copy {
+                tier.blocks.push(*name);
+            }
+        }
+        let tokens = self.tokens_of(request, target, &reading.names) - self.tokens_of(request, target, cached);
+        let start = now.max(tier.free_at[*member]).max(tier.pool_free_at);
+        let (own, pool) = tier.span(tokens);
+        tier.free_at[*member] = start + own;
+        if pool > SimTime::ZERO {
+            tier.pool_free_at = start + pool;
+        }
+    }
+
+    /// A request that joins the queue begins to read.
+    pub(super) fn read_ahead(&mut self, request: usize, now: SimTime) {
+        if self.behind.as_ref().is_none_or(|behind| !behind.tier.borrow().config.prefetch) {
+            return;
+        }
+        let target = self.requests[request].prompt.tokens;
+        let (_, cached) = self.lookup(request, target);
+        let Some(reading) = self.worth_reading(request, target, &cached, now) else { return };
+        self.read(request, target, &cached, &reading, now);
+        self.ahead.insert(request, reading);
+    }
+
+    /// A request is admitted that finds `cached` in the cache: all that it finds, with what it reads. The step waits.
+    pub(super) fn read_at_admission(
+        &mut self,
+        request: usize,
+        target: u32,
+        cached: &[Name],
+        now: SimTime,
+        result: &mut NaiveResult,
+    ) -> (u32, Vec<Name>) {
+        let ahead = self.ahead.remove(&request).filter(|reading| reading.names.len() > cached.len());
+        result.reached.read_ahead += u64::from(ahead.is_some());
+        let reading = ahead.or_else(|| {
+            let reading = self.worth_reading(request, target, cached, now)?;
+            self.read(request, target, cached, &reading, now);
+            result.reached.read_at_admission += 1;
+            Some(reading)
+        });
+        let Some(Reading { names, ready }) = reading else {
+            return (self.tokens_of(request, target, cached), cached.to_vec());
+        };
+        self.reading_until = self.reading_until.max(ready);
+        (self.tokens_of(request, target, &names), names)
+    }
+
+    /// How long a step takes that waits for what it reads.
+    pub(super) fn with_reading(&mut self, span: SimTime, now: SimTime) -> SimTime {
+        let wait = std::mem::take(&mut self.reading_until).saturating_since(now);
+        let overlapped = self.behind.as_ref().is_some_and(|behind| behind.tier.borrow().config.overlapped);
+        if overlapped { span.max(wait) } else { span + wait }
+    }
+
+    /// The blocks that a sequence has just read become its own and then resident.
+    pub(super) fn take_in(&mut self, i: usize, names: &[Name], result: &mut NaiveResult) {
+        let held = self.running[i].held.len();
+        let fresh = &names[held..];
+        self.running[i].held.extend(fresh.iter().map(|_| Held::Private));
+        self.make_room(result);
+        for (held, &name) in self.running[i].held[held..].iter_mut().zip(fresh) {
+            *held = Held::Shared(name);
+        }
+        for &name in fresh {
+            self.cache.insert(name);
+            self.note_write(name, false);
+        }
+    }
+}
