@@ -203,7 +203,9 @@ proptest! {
         let case = Case::new(seed);
         let tried = Arc::new(Mutex::new(None));
         let scheduler = Trying { route: case.route.clone(), tried: tried.clone() };
-        let config = ClusterConfig { router, ..case.config.clone() };
+        // What other instances write to a pool and read from it is not tried.
+        let tier = case.config.tier.filter(|tier| !tier.shared);
+        let config = ClusterConfig { router, tier, ..case.config.clone() };
         let oracle = def(Signals { oracle: true, ..Signals::NONE }, false);
         let result = run(&config, &oracle, Box::new(scheduler), &mut case.workload.clone());
         let row = result.rows.last().expect("a case has requests");
@@ -242,6 +244,8 @@ fn probed(case: &Case, stepping: Stepping, prefix: PrefixSignal) -> Vec<u32> {
     let mut requests: Vec<Request> = case.workload.requests.clone();
     for request in &mut requests {
         request.arrival = SimTime(request.arrival.0 % HORIZON / 2 * 2);
+        // Only probes have one.
+        request.session = None;
     }
     let probe = |at| Request { session: Some(trimtab_core::SessionId(0)), ..Request::new(0, SimTime(at), prompt, 1) };
     requests.extend((0..HORIZON / 2).map(|k| probe(2 * k + 1)));
