@@ -97,7 +97,7 @@ impl Beliefs {
         cache.pin(&chain, 0, known, 0);
         cache.allocate(u64::from(blocks - known));
         cache.pin(&chain, known, blocks, blocks - known);
-        cache.unpin(&chain, blocks, &seq.request);
+        cache.unpin(&chain, blocks, seq.user);
         self.drain_shadow(index);
     }
 

@@ -33,7 +33,7 @@ pub use config::{
 };
 pub use decisions::{Decided, DecisionRow, Regret};
 pub use eviction::{
-    CacheContext, Eviction, EvictionConfig, EvictionDef, Future, Order as EvictionOrder, Run, Use, evictions,
+    CacheContext, Eviction, EvictionConfig, EvictionDef, Future, Order as EvictionOrder, Run, Use, User, evictions,
 };
 pub use meter::{Integrals, WINDOW};
 pub use record::{InstanceTotals, Outcome, Row, RunResult};

@@ -3,7 +3,7 @@
 use trimtab_core::{PrefixForest, Request};
 
 use crate::cache::{Chain, KvCache};
-use crate::eviction::Order;
+use crate::eviction::{Order, User};
 
 /// What a cache hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub fn replay_cache<'a>(
         cache.pin(&chain, 0, known, 0);
         cache.allocate(u64::from(wanted - known));
         cache.pin(&chain, known, wanted, wanted - known);
-        cache.unpin(&chain, wanted, request);
+        cache.unpin(&chain, wanted, User { request: request.id, session: request.session });
     }
     cache.check();
     hits.evicted_blocks = cache.evicted();

@@ -4,12 +4,15 @@ use trimtab_core::{PrefixForest, PrefixId, Prompt, Request, SimTime};
 
 use crate::cache::Chain;
 use crate::config::InstanceConfig;
+use crate::eviction::User;
 use crate::instance::Load;
 
 /// A live request and how far its instance has got with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seq {
     pub(crate) request: Request,
+    /// Who it is to eviction policies: its number in the workload, also where it is tried under another one.
+    pub(crate) user: User,
     /// The nodes of its prompt.
     pub(crate) path: Vec<PrefixId>,
     /// The instance it was sent to.
@@ -50,6 +53,7 @@ impl Seq {
         forest.path(request.prompt, &mut path);
         Self {
             request,
+            user: User { request: request.id, session: request.session },
             path,
             instance: 0,
             generated: 0,

@@ -4,10 +4,8 @@
 //! it hangs on this one, and what it hangs on cannot leave before it. A run has loose blocks when some at its end are
 //! neither pinned nor hung on; those are what a policy is offered.
 
-use trimtab_core::Request;
-
 use super::{Chain, KvCache, NAMELESS, NONE, Record, chain, place};
-use crate::eviction::{Eviction, Run, Use};
+use crate::eviction::{Eviction, Run, Use, User};
 
 /// The runs of one cache and the policy that chooses among them.
 #[derive(Clone, Debug)]
@@ -92,7 +90,7 @@ impl KvCache {
     }
 
     /// Tells the policy about a release of the first `depth` blocks of a chain.
-    pub(super) fn note_use(&mut self, chain: &Chain<'_>, depth: u32, by: &Request) {
+    pub(super) fn note_use(&mut self, chain: &Chain<'_>, depth: u32, by: User) {
         let Some(leaves) = &mut self.leaves else { return };
         leaves.told.clear();
         for (key, first, _) in chain.spans(self.block).filter(|&(_, first, _)| first < depth) {
@@ -102,7 +100,7 @@ impl KvCache {
         }
         let Leaves { policy, told, .. } = &mut **leaves;
         if !told.is_empty() {
-            policy.used(&Use { now: self.clock, request: by.id, session: by.session, runs: told });
+            policy.used(&Use { now: self.clock, user: by, runs: told });
         }
     }
 
@@ -127,14 +125,14 @@ impl KvCache {
     }
 
     /// A run that nothing can hit.
-    pub(super) fn add_nameless(&mut self, first: u32, blocks: u32, by: &Request) {
+    pub(super) fn add_nameless(&mut self, first: u32, blocks: u32, by: User) {
         let record = Record { key: NAMELESS, resident: blocks, pinned: 0, pins: 0, uneven: false, newest: NONE };
         let slot = place(&mut self.records, &mut self.spare_records, record);
         let now = self.clock;
         let leaves = self.leaves();
         leaves.begin(slot, (NONE, 0));
         let run = Run { slot, node: None, key: NAMELESS, first, blocks };
-        leaves.policy.used(&Use { now, request: by.id, session: by.session, runs: &[run] });
+        leaves.policy.used(&Use { now, user: by, runs: &[run] });
         self.refresh(slot);
     }
 

@@ -13,9 +13,9 @@ mod chain;
 mod leaves;
 
 use rustc_hash::FxHashMap;
-use trimtab_core::{Request, SimTime};
+use trimtab_core::SimTime;
 
-use crate::eviction::Order;
+use crate::eviction::{Order, User};
 pub(crate) use chain::Chain;
 use leaves::Leaves;
 
@@ -278,7 +278,7 @@ impl KvCache {
     }
 
     /// Unpins the first `depth` blocks of a chain, deepest first: they become the newest in the eviction list.
-    pub(crate) fn unpin(&mut self, chain: &Chain<'_>, depth: u32, by: &Request) {
+    pub(crate) fn unpin(&mut self, chain: &Chain<'_>, depth: u32, by: User) {
         if self.leaves.is_some() {
             self.note_use(chain, depth, by);
         }
@@ -317,7 +317,7 @@ impl KvCache {
     }
 
     /// Turns private blocks of generated tokens, `first` and up, into cached ones that nothing can hit.
-    pub(crate) fn retire(&mut self, first: u32, blocks: u32, by: &Request) {
+    pub(crate) fn retire(&mut self, first: u32, blocks: u32, by: User) {
         if blocks > 0 {
             match &self.leaves {
                 None => self.append(NONE, blocks),

@@ -62,7 +62,7 @@ impl Belady {
 
 impl Eviction for Belady {
     fn used(&mut self, it: &Use<'_>) {
-        self.served = self.served.max(it.request.0);
+        self.served = self.served.max(it.user.request.0);
         for run in it.runs.iter().rev() {
             self.uses += 1;
             *self.nodes.at(run.slot) = run.node;

@@ -114,15 +114,22 @@ impl Clone for Box<dyn Eviction> {
     }
 }
 
+/// Who uses a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The request.
+    pub request: RequestId,
+    /// Its session, when known.
+    pub session: Option<SessionId>,
+}
+
 /// A release of a prompt.
 #[derive(Clone, Copy, Debug)]
 pub struct Use<'a> {
     /// When.
     pub now: SimTime,
     /// By whom.
-    pub request: RequestId,
-    /// Its session, when known.
-    pub session: Option<SessionId>,
+    pub user: User,
     /// Its resident runs, the start of the prompt first.
     pub runs: &'a [Run],
 }

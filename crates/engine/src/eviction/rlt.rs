@@ -173,7 +173,7 @@ mod tests {
     use trimtab_core::{RequestId, RngStreams};
 
     use crate::cost::Linear;
-    use crate::eviction::CacheContext;
+    use crate::eviction::{CacheContext, User};
 
     fn policy(params: &Value, blocks: u64) -> Box<dyn Eviction> {
         let context = CacheContext {
@@ -192,7 +192,7 @@ mod tests {
 
     fn insert(policy: &mut dyn Eviction, slot: u32, blocks: u32) {
         let run = Run { slot, node: None, key: u64::from(slot), first: 0, blocks };
-        policy.used(&Use { now: SimTime::ZERO, request: RequestId(slot), session: None, runs: &[run] });
+        policy.used(&Use { now: SimTime::ZERO, user: User { request: RequestId(slot), session: None }, runs: &[run] });
         policy.offer(slot, blocks);
     }
 

@@ -75,7 +75,7 @@ impl Eviction for Ttl {
     fn used(&mut self, it: &Use<'_>) {
         self.lapse(it.now);
         let next = u32::try_from(self.sessions.len()).expect("sessions are numbered in 32 bits");
-        let session = it.session.map(|session| *self.sessions.entry(session).or_insert(next));
+        let session = it.user.session.map(|session| *self.sessions.entry(session).or_insert(next));
         for run in it.runs.iter().rev() {
             self.uses += 1;
             let kept = *self.pins.at(run.slot);

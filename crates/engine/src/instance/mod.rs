@@ -244,7 +244,7 @@ impl Instance {
         let fresh = (wanted - own).min(u32::try_from(self.cache.available()).unwrap_or(u32::MAX));
         self.cache.allocate(u64::from(fresh));
         self.cache.pin(&chain, own, own + fresh, fresh);
-        self.cache.unpin(&chain, own + fresh, &world.seqs[slot].request);
+        self.cache.unpin(&chain, own + fresh, world.seqs[slot].user);
     }
 
     /// Takes a request out of the queue again; it must be waiting and unstarted. Returns the new end of the step in
@@ -449,7 +449,7 @@ impl Instance {
         world.forest.path(trimtab_core::Prompt { leaf: Some(leaf), tokens: computed }, &mut path);
         let chain = crate::cache::Chain { forest: world.forest, path: &path, full, tail: 0 };
         self.cache.pin(&chain, seq.shared, full, full - seq.shared);
-        self.cache.unpin(&chain, full, &seq.request);
+        self.cache.unpin(&chain, full, seq.user);
         self.cache.release(u64::from(seq.held - full));
         seq.path = path;
         true
@@ -464,9 +464,9 @@ impl Instance {
         } else {
             0
         };
-        self.cache.retire(computed / block - kept, kept, &seq.request);
+        self.cache.retire(computed / block - kept, kept, seq.user);
         self.cache.release(u64::from(seq.held - seq.shared - kept));
-        self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared, &seq.request);
+        self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared, seq.user);
     }
 
     /// Accounts for the time since the last change, at the level of now. Call before anything changes.
