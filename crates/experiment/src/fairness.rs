@@ -117,7 +117,7 @@ mod tests {
 
     use trimtab_core::{InstanceId, TenantId};
     use trimtab_engine::cost::Linear;
-    use trimtab_engine::{CacheConfig, Mixing, Order, Outcome};
+    use trimtab_engine::{CacheConfig, EvictionConfig, Mixing, Order, Outcome};
 
     use super::*;
     use crate::scenario::{ClassSlo, Slo};
@@ -135,6 +135,7 @@ mod tests {
             order: Order::default(),
             watermark_blocks: 0,
             cache: CacheConfig::default(),
+            eviction: EvictionConfig::default(),
         }
     }
 
@@ -150,6 +151,7 @@ mod tests {
             prompt_tokens: 100,
             hit_tokens: 20,
             hit_blocks: 1,
+            loaded_tokens: 0,
             recomputed_tokens: 0,
             output_tokens: 3,
             preemptions: 0,
