@@ -132,3 +132,13 @@ fn ids_follow_the_content() {
         .unwrap();
     assert_ne!(ids(&text.replace("trace.jsonl", "moved.jsonl")), base);
 }
+
+/// The plan writes defaults out, but those of a preset are not those of the scheduler.
+#[test]
+fn presets_keep_their_defaults() {
+    let folder = folder(50);
+    let text = text(folder.path()).replace("kind = \"random\"", "kind = \"chwbl\"\nparams = { preset = \"sglang\" }");
+    let (_, plan) = load(&text, &[]).unwrap();
+    let group = plan.groups.iter().find(|group| group.scenario.scheduler.kind == "chwbl").unwrap();
+    assert_eq!(group.scenario.scheduler.params, serde_json::json!({ "preset": "sglang" }));
+}
