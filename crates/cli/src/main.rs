@@ -2,7 +2,9 @@
 
 mod exit;
 mod printer;
+mod trace_figure;
 mod verbs;
+mod workload_flags;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -44,7 +46,7 @@ enum Verb {
     /// Stored results as one HTML file, for people
     Report(verbs::report::Args),
     /// Look at traces
-    Trace(verbs::trace::Args),
+    Trace(Box<verbs::trace::Args>),
     /// What there is to choose from
     List(verbs::list::Args),
     /// Everything about one scheduler

@@ -25,6 +25,8 @@ mod step_cost;
 pub mod summary;
 pub mod sweep;
 pub mod table_profile;
+pub mod trace_file;
 pub mod traces;
 mod tree;
 mod warn;
+pub mod workload;

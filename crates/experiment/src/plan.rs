@@ -366,7 +366,7 @@ fn checked(scenario: &Scenario, capacity: bool, registry: &Registry) -> Result<S
         params.extend(scenario.scheduler.params.as_object().cloned().unwrap_or_default());
         scenario.scheduler.params = Value::Object(params);
     }
-    crate::simulate::check_workload(&scenario.workload, capacity)?;
+    crate::workload::check(&scenario.workload, capacity)?;
     if let Some(def) = scenario.workload.kind.as_deref().and_then(|kind| generator_by_name(kind).ok()) {
         let mut params: serde_json::Map<String, Value> =
             (def.params)().into_iter().map(|doc| (doc.name.to_owned(), doc.default)).collect();

@@ -10,3 +10,4 @@ mod shipped;
 mod spec;
 mod support;
 mod sweep;
+mod workload;
