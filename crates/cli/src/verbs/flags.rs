@@ -128,8 +128,9 @@ const FLAGS: &[(&str, &str, Takes, &str)] = &[
 /// Flags that exclude each other.
 const EITHER: [(&str, &str); 3] = [("trace", "workload"), ("rate", "speedup"), ("closed-loop", "users")];
 
-/// Flags without effect unless one of some others is given.
-const NEEDS: [(&str, &[&str]); 2] = [("think-s", &["closed-loop", "users"]), ("max-dropped", &["lenient"])];
+/// Flags without effect unless one of some others is given: flag, name of the others, the others.
+const NEEDS: [(&str, &str, &[&str]); 2] =
+    [("think-s", "a closed loop", &["closed-loop", "users"]), ("max-dropped", "leniency", &["lenient"])];
 
 fn tenants(text: &str) -> Result<String, String> {
     let tenants = workload_flags::tenants(text)?;
@@ -174,8 +175,8 @@ impl clap::Args for Flags {
         let defaults = serde_json::to_value(Scenario::default()).unwrap_or_default();
         let arg = |(name, path, takes, help): &(&'static str, &'static str, Takes, &'static str)| {
             let arg = Arg::new(*name).long(*name);
-            let arg = match NEEDS.iter().find(|(flag, _)| flag == name) {
-                Some((flag, _)) => arg.requires(format!("for {flag}")),
+            let arg = match NEEDS.iter().find(|(flag, ..)| flag == name) {
+                Some((_, group, _)) => arg.requires(group),
                 None => arg,
             };
             let arg = match takes {
@@ -187,7 +188,7 @@ impl clap::Args for Flags {
             let other = EITHER.iter().find_map(|(a, b)| (a == name).then_some(*b));
             arg.help(format!("{help}{}", shown(&defaults, path))).conflicts_with_all(other)
         };
-        let groups = NEEDS.map(|(flag, others)| ArgGroup::new(format!("for {flag}")).args(others).multiple(true));
+        let groups = NEEDS.map(|(_, group, others)| ArgGroup::new(group).args(others).multiple(true));
         command.args(FLAGS.iter().map(arg)).groups(groups)
     }
 
