@@ -172,7 +172,7 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&["--arrivals", "{\"burst\":{}}"], 2, &["--arrivals", "unknown field `burst`", "`bursts`"]),
     (&["--arrivals", "poisson", "--jitter-ticks"], 2, &["workload.arrivals", "jitter"]),
     (&["--tenants", "3"], 2, &["workload.tenants", "is for generators"]),
-    (&["--think-s", "1"], 2, &["`--think-s` needs `--closed-loop`"]),
+    (&["--think-s", "1"], 2, &["required", "--closed-loop|--users"]),
     (&["--users", "3", "--rate", "2"], 2, &["workload.rate", "users"]),
     (&["--max-dropped", "0.5"], 2, &["--lenient"]),
 ];
