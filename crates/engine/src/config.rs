@@ -8,6 +8,7 @@ use trimtab_core::SimTime;
 use trimtab_sched::{SchedulerDef, Signals};
 
 use crate::cost::{PredictionError, StepCost};
+use crate::dynamics::{Clients, Dynamics};
 
 /// One serving instance.
 #[derive(Clone)]
@@ -118,7 +119,7 @@ pub enum Stepping {
 /// A whole run.
 #[derive(Clone)]
 pub struct ClusterConfig {
-    /// The instances, by id.
+    /// All instances that ever serve, by id.
     pub instances: Vec<InstanceConfig>,
     /// The seed of every random stream.
     pub seed: u64,
@@ -136,6 +137,10 @@ pub struct ClusterConfig {
     pub transfer: Option<TransferConfig>,
     /// Whether every decision is written down.
     pub decisions: DecisionLog,
+    /// How the cluster changes while it serves.
+    pub dynamics: Dynamics,
+    /// Clients that do not wait for ever, if that is so.
+    pub clients: Option<Clients>,
 }
 
 impl ClusterConfig {
@@ -151,6 +156,8 @@ impl ClusterConfig {
             router: RouterConfig::default(),
             transfer: None,
             decisions: DecisionLog::default(),
+            dynamics: Dynamics::default(),
+            clients: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 pub mod cost;
 mod decisions;
+mod dynamics;
 mod index;
 mod instance;
 mod links;
@@ -29,5 +30,6 @@ pub use config::{
     RouterConfig, SignalsConfig, SignalsOff, Stepping, TransferConfig, Visible,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
+pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery};
 pub use meter::{Integrals, WINDOW};
 pub use record::{InstanceTotals, Outcome, Row, RunResult};
