@@ -49,6 +49,8 @@ enum Verb {
     Trace(Box<verbs::trace::Args>),
     /// What there is to choose from
     List(verbs::list::Args),
+    /// Random scenarios with every invariant asserted
+    Fuzz(verbs::fuzz::Args),
     /// Everything about one scheduler
     Explain(verbs::explain::Args),
     /// Fit the step cost to measured steps, or hold it against a measured server
@@ -99,6 +101,7 @@ fn run(verb: Verb, printer: Printer) -> Result<(), Failure> {
         Verb::Plot(args) => verbs::plot::run(&args, printer),
         Verb::Report(args) => verbs::report::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
+        Verb::Fuzz(args) => verbs::fuzz::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),
         Verb::Explain(args) => verbs::explain::run(&args, printer),

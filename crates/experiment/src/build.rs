@@ -8,6 +8,7 @@ use trimtab_engine::{
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::catalog::CatalogError;
+use crate::dynamics;
 use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Transfer};
 
 /// Why a scenario cannot run.
@@ -61,7 +62,7 @@ impl Scenario {
 
     /// The cluster of this scenario.
     pub fn cluster_config(&self, stepping: Stepping, series: bool) -> Result<ClusterConfig, ScenarioError> {
-        let instance = self.cluster.instance()?;
+        let (instances, dynamics) = dynamics::fleet(self)?;
         let slo = |field, value: Option<f64>| match value {
             None => Ok(None),
             Some(s) if s > 0.0 => SimTime::from_secs_f64(s).map(Some).ok_or_else(|| invalid(field, "out of range")),
@@ -87,8 +88,10 @@ impl Scenario {
             series,
             signals: self.signals.config()?,
             router: self.router.config()?,
-            transfer: self.transfer.map(|transfer| transfer.config(&self.cluster)).transpose()?,
-            ..ClusterConfig::new(vec![instance; self.cluster.instances as usize])
+            transfer: self.transfer.map(|transfer| transfer.config(&self.cluster, instances.len())).transpose()?,
+            dynamics,
+            clients: self.clients.map(|clients| clients.config()).transpose()?,
+            ..ClusterConfig::new(instances)
         })
     }
 
@@ -119,7 +122,7 @@ impl Router {
 }
 
 impl Transfer {
-    fn config(&self, cluster: &Cluster) -> Result<TransferConfig, ScenarioError> {
+    fn config(&self, cluster: &Cluster, instances: usize) -> Result<TransferConfig, ScenarioError> {
         let bytes = match self.kv_bytes_per_token {
             Some(bytes) => bytes,
             // All ranks of an instance share the tokens' KV.
@@ -130,7 +133,7 @@ impl Transfer {
         let per_token = time.ok_or_else(|| invalid(field, format!("`{bandwidth}` GB/s does not carry a token")))?;
         let link =
             Link { ps_per_token: per_token.0, latency: span("transfer.latency_us", self.latency_us, "us", 1e6)? };
-        Ok(TransferConfig { links: vec![link; cluster.instances as usize], overlapped: self.overlapped })
+        Ok(TransferConfig { links: vec![link; instances], overlapped: self.overlapped })
     }
 }
 
@@ -224,7 +227,7 @@ impl Cluster {
         }
     }
 
-    fn instance(&self) -> Result<InstanceConfig, ScenarioError> {
+    pub(crate) fn instance(&self) -> Result<InstanceConfig, ScenarioError> {
         let kv_blocks = self.kv_blocks()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count of blocks")]
         let watermark_blocks = libm::ceil(kv_blocks as f64 * self.watermark) as u64;

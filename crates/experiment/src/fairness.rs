@@ -154,6 +154,7 @@ mod tests {
             output_tokens: 3,
             preemptions: 0,
             migrations: 0,
+            retries: 0,
             tenant: TenantId(tenant),
             priority,
             outcome: Outcome::Completed,

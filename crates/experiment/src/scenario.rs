@@ -9,6 +9,7 @@ use trimtab_engine::cost::{PredictionError, WeightType};
 use trimtab_engine::{CacheConfig, Mixing};
 use trimtab_workload::{ArrivalSpec, ZeroOutput};
 
+pub use crate::dynamics::{Clients, Dynamics, Event, Group};
 pub use crate::step_cost::Cost;
 
 /// One simulation. A sweep is many of these.
@@ -29,6 +30,15 @@ pub struct Scenario {
     pub router: Router,
     /// The links over which cached prefixes can be copied, if there are any.
     pub transfer: Option<Transfer>,
+    /// How the cluster changes.
+    #[serde(skip_serializing_if = "Dynamics::is_default")]
+    pub dynamics: Dynamics,
+    /// What happens to the cluster, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub event: Vec<Event>,
+    /// Clients that do not wait for ever; without, they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// What counts as good.
     pub slo: Slo,
     /// The first requests, left out of the statistics.
@@ -47,6 +57,9 @@ impl Default for Scenario {
             signals: Signals::default(),
             router: Router::default(),
             transfer: None,
+            dynamics: Dynamics::default(),
+            event: Vec::new(),
+            clients: None,
             slo: Slo::default(),
             warmup_requests: 0,
             warmup_s: None,
@@ -54,7 +67,7 @@ impl Default for Scenario {
     }
 }
 
-/// Equal instances.
+/// The instances: equal ones, or groups of equal ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
@@ -91,6 +104,9 @@ pub struct Cluster {
     pub cache: CacheConfig,
     /// How long a step takes.
     pub cost: Cost,
+    /// Groups of instances, in the order of their ids; `instances` does not count then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<Group>,
 }
 
 impl Default for Cluster {
@@ -112,6 +128,7 @@ impl Default for Cluster {
             eviction: "lru".into(),
             cache: CacheConfig::default(),
             cost: Cost::default(),
+            group: Vec::new(),
         }
     }
 }
