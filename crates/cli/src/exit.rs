@@ -61,7 +61,7 @@ impl From<RunError> for Failure {
         match error {
             RunError::Scenario(error) => error.into(),
             RunError::Read(ReadError::UnknownFormat { .. }) => Self::usage(error),
-            RunError::Read(_) => Self::data(error),
+            RunError::Read(_) | RunError::Table { .. } => Self::data(error),
             _ => Self::usage(error),
         }
     }

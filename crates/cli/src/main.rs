@@ -2,7 +2,9 @@
 
 mod exit;
 mod printer;
+mod trace_figure;
 mod verbs;
+mod workload_flags;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -44,11 +46,13 @@ enum Verb {
     /// Stored results as one HTML file, for people
     Report(verbs::report::Args),
     /// Look at traces
-    Trace(verbs::trace::Args),
+    Trace(Box<verbs::trace::Args>),
     /// Replay only the caches: policies by capacities, no timing
     Cache(verbs::cache::Args),
     /// What there is to choose from
     List(verbs::list::Args),
+    /// Random scenarios with every invariant asserted
+    Fuzz(verbs::fuzz::Args),
     /// Everything about one scheduler
     Explain(verbs::explain::Args),
     /// Fit the step cost to measured steps, or hold it against a measured server
@@ -100,6 +104,7 @@ fn run(verb: Verb, printer: Printer) -> Result<(), Failure> {
         Verb::Report(args) => verbs::report::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::Cache(args) => verbs::cache::run(&args, printer),
+        Verb::Fuzz(args) => verbs::fuzz::run(&args, printer),
         Verb::List(args) => verbs::list::run(&args, printer),
         Verb::Calibrate(args) => verbs::calibrate::run(&args, printer),
         Verb::Explain(args) => verbs::explain::run(&args, printer),

@@ -168,6 +168,13 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&["--model", "/nonexistent.toml"], 3, &["/nonexistent.toml"]),
     (&["--max-input-tokens", "0"], 2, &["workload.max_input_tokens", "at least 1"]),
     (&["--instances", "4000000000"], 2, &["cluster.instances"]),
+    (&["--arrivals", "gamma"], 2, &["--arrivals", "`cv` goes with `gamma`", "gamma:3.5"]),
+    (&["--arrivals", "{\"burst\":{}}"], 2, &["--arrivals", "unknown field `burst`", "`bursts`"]),
+    (&["--arrivals", "poisson", "--jitter-ticks"], 2, &["workload.arrivals", "jitter"]),
+    (&["--tenants", "3"], 2, &["workload.tenants", "is for generators"]),
+    (&["--think-s", "1"], 2, &["required", "--closed-loop|--users"]),
+    (&["--users", "3", "--rate", "2"], 2, &["workload.rate", "users"]),
+    (&["--max-dropped", "0.5"], 2, &["--lenient"]),
 ];
 
 #[test]

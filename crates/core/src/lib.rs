@@ -6,6 +6,7 @@
 mod forest;
 mod ids;
 mod nearest;
+pub mod params;
 mod quantile;
 mod request;
 mod rng;

@@ -35,6 +35,9 @@ pub(crate) struct Beliefs {
     /// Changes that were not reported yet, by instance, and the instances that have any, by the time of their first.
     reports: Vec<VecDeque<Change>>,
     first_report: BinaryHeap<Reverse<(SimTime, u32)>>,
+    /// Instances that the router hears nothing of, and whether a report of one came meanwhile.
+    frozen: Vec<bool>,
+    withheld: Vec<bool>,
     shadows: Vec<KvCache>,
     /// Matched instances that were overdue.
     overdue: Vec<u32>,
@@ -70,6 +73,8 @@ impl Beliefs {
             due: vec![SimTime::MAX; instances.len()],
             reports: vec![VecDeque::new(); instances.len()],
             first_report: BinaryHeap::new(),
+            frozen: vec![false; instances.len()],
+            withheld: vec![false; instances.len()],
             shadows: instances.iter().filter_map(shadow).collect(),
             overdue: Vec::new(),
         }
@@ -80,6 +85,33 @@ impl Beliefs {
         if self.indexed && self.shadows.is_empty() {
             self.drain(index, it.cache_mut());
             self.due[index] = it.next_eviction();
+        }
+    }
+
+    /// What an instance reports from now on does not reach the router. Nothing changes where the router knows the truth or
+    /// guesses.
+    pub(crate) fn freeze(&mut self, index: usize) {
+        self.frozen[index] = true;
+    }
+
+    /// It does again, and what was withheld does too.
+    pub(crate) fn thaw(&mut self, index: usize) {
+        self.frozen[index] = false;
+        if std::mem::take(&mut self.withheld[index])
+            && let Some(first) = self.reports[index].front()
+        {
+            let instance = u32::try_from(index).expect("instance ids are 32 bits");
+            self.first_report.push(Reverse((first.at, instance)));
+        }
+    }
+
+    /// The router knows that an instance stopped: it believes nothing of it any more.
+    pub(crate) fn forget(&mut self, index: usize, now: SimTime) {
+        self.thaw(index);
+        if !self.shadows.is_empty() {
+            self.shadows[index].set_clock(now);
+            self.shadows[index].flush();
+            self.drain_shadow(index);
         }
     }
 
@@ -206,7 +238,9 @@ impl Beliefs {
         match self.signal {
             // A step that begins now has not begun when somebody looks.
             PrefixSignal::Oracle => self.due[index] < now,
-            PrefixSignal::Events { delay } => self.due[index].checked_add(delay).is_some_and(|due| due <= now),
+            PrefixSignal::Events { delay } => {
+                !self.frozen[index] && self.due[index].checked_add(delay).is_some_and(|due| due <= now)
+            }
             PrefixSignal::Shadow { .. } => self.due[index] <= now,
             PrefixSignal::Off => false,
         }
@@ -249,6 +283,10 @@ impl Beliefs {
                 break;
             }
             self.first_report.pop();
+            if self.frozen[instance as usize] {
+                self.withheld[instance as usize] = true;
+                continue;
+            }
             let reports = &mut self.reports[instance as usize];
             while let Some(change) = reports.pop_front_if(|change| known(change.at)) {
                 self.index.set(change.key, instance, change.resident);

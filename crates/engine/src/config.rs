@@ -8,6 +8,7 @@ use trimtab_core::SimTime;
 use trimtab_sched::{SchedulerDef, Signals};
 
 use crate::cost::{PredictionError, StepCost};
+use crate::dynamics::{Clients, Dynamics};
 use crate::eviction::EvictionConfig;
 
 /// One serving instance.
@@ -121,7 +122,7 @@ pub enum Stepping {
 /// A whole run.
 #[derive(Clone)]
 pub struct ClusterConfig {
-    /// The instances, by id.
+    /// All instances that ever serve, by id.
     pub instances: Vec<InstanceConfig>,
     /// The seed of every random stream.
     pub seed: u64,
@@ -141,6 +142,10 @@ pub struct ClusterConfig {
     pub tier: Option<TierConfig>,
     /// Whether every decision is written down.
     pub decisions: DecisionLog,
+    /// How the cluster changes while it serves.
+    pub dynamics: Dynamics,
+    /// Clients that do not wait for ever, if that is so.
+    pub clients: Option<Clients>,
 }
 
 impl ClusterConfig {
@@ -157,6 +162,8 @@ impl ClusterConfig {
             transfer: None,
             tier: None,
             decisions: DecisionLog::default(),
+            dynamics: Dynamics::default(),
+            clients: None,
         }
     }
 }

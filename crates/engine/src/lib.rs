@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 pub mod cost;
 mod decisions;
+mod dynamics;
 mod eviction;
 mod index;
 mod instance;
@@ -32,6 +33,7 @@ pub use config::{
     RouterConfig, SignalsConfig, SignalsOff, Stepping, TierConfig, TransferConfig, Visible, WritePolicy,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
+pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery};
 pub use eviction::{
     CacheContext, Eviction, EvictionConfig, EvictionDef, Future, Order as EvictionOrder, Run, Use, User, evictions,
 };

@@ -17,7 +17,7 @@ pub(crate) struct MacroStep {
     pub(crate) context: u64,
     /// Steps whose blocks have been allocated.
     pub(crate) allocated: u64,
-    /// Whether the gaps of its tokens were counted when it was planned, because decodes had stood still.
+    /// Whether the decodes had stood still before it, which then is a single step.
     pub(crate) stalled: bool,
 }
 
@@ -85,6 +85,18 @@ impl MacroStep {
     /// How many steps began before `time`.
     pub(crate) fn started(&self, cost: &dyn StepCost, time: SimTime) -> u64 {
         if time >= self.end { self.steps } else { self.boundary(cost, time).0 }
+    }
+
+    /// How many steps ended at or before `time`.
+    pub(crate) fn ended(&self, cost: &dyn StepCost, time: SimTime) -> u64 {
+        let (steps, end) = self.boundary(cost, time);
+        if end <= time { steps } else { steps - 1 }
+    }
+
+    /// Nothing comes after the first `steps` steps.
+    pub(crate) fn cut(&mut self, cost: &dyn StepCost, steps: u64) {
+        self.end = self.start + SimTime(self.time_of(cost, steps));
+        self.steps = steps;
     }
 
     /// The durations of all steps as progressions: first, increment, count.

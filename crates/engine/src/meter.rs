@@ -121,6 +121,18 @@ impl LoadSpread {
         Self { instances: instances as u64, sum: 0, squares: 0, since: SimTime::ZERO, weighted: 0.0, time: 0 }
     }
 
+    /// One more instance serves.
+    pub(crate) fn joins(&mut self, now: SimTime) {
+        self.settle(now);
+        self.instances += 1;
+    }
+
+    /// An instance, on which nothing is pending, serves no more.
+    pub(crate) fn leaves(&mut self, now: SimTime) {
+        self.settle(now);
+        self.instances -= 1;
+    }
+
     /// One instance's pending tokens change at `now`.
     pub(crate) fn change(&mut self, now: SimTime, before: u64, after: u64) {
         if before == after {

@@ -3,6 +3,7 @@
 use trimtab_core::{Gaps, InstanceId, Request, SimTime, TenantId};
 
 use crate::decisions::DecisionRow;
+use crate::dynamics::FleetRecord;
 use crate::meter::Integrals;
 
 /// How a request ended.
@@ -14,7 +15,7 @@ pub enum Outcome {
     Completed,
     /// Turned away: by the scheduler, or because no instance could ever hold it.
     Rejected,
-    /// Lost with its instance.
+    /// Lost with its instance, given up by its client, or never taken by any instance.
     Failed,
 }
 
@@ -53,6 +54,8 @@ pub struct Row {
     pub tenant: TenantId,
     /// Its class: higher is more urgent.
     pub priority: i16,
+    /// How often it was sent anew, by the router after its instance failed or by its client after it had hung up.
+    pub retries: u32,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -77,6 +80,7 @@ impl Row {
             migrations: 0,
             tenant: request.tenant,
             priority: request.priority,
+            retries: 0,
             outcome: Outcome::Open,
         }
     }
@@ -148,4 +152,6 @@ pub struct RunResult {
     pub load_cv: f64,
     /// Every decision in order, when a log was asked for.
     pub decisions: Option<Vec<DecisionRow>>,
+    /// What happened to the cluster, when it could change or clients could hang up.
+    pub fleet: Option<FleetRecord>,
 }

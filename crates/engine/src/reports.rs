@@ -32,6 +32,8 @@ pub(crate) struct Reports {
     refresh: SimTime,
     next: SimTime,
     latest: Vec<Report>,
+    /// Instances that the router hears nothing of.
+    frozen: Vec<bool>,
     /// Reports in a row with nothing else going on.
     fruitless: u32,
 }
@@ -39,12 +41,27 @@ pub(crate) struct Reports {
 impl Reports {
     pub(crate) fn new(refresh: SimTime, instances: &[RefCell<Instance>]) -> Self {
         let latest = instances.iter().map(|cell| Report::of(&cell.borrow(), SimTime::ZERO)).collect();
-        Self { refresh, next: refresh, latest, fruitless: 0 }
+        Self { refresh, next: refresh, latest, frozen: vec![false; instances.len()], fruitless: 0 }
     }
 
-    /// What each instance last reported.
-    pub(crate) fn latest(&self) -> Option<&[Report]> {
-        (self.refresh > SimTime::ZERO).then_some(&*self.latest)
+    /// What an instance last reported; `None` when its state is taken as it is when somebody looks.
+    pub(crate) fn latest(&self, instance: usize) -> Option<&Report> {
+        (self.refresh > SimTime::ZERO || self.frozen[instance]).then_some(&self.latest[instance])
+    }
+
+    /// The report of an instance stays as it is now.
+    pub(crate) fn freeze(&mut self, instance: usize, now: SimTime, instances: &[RefCell<Instance>]) {
+        self.frozen[instance] = true;
+        if self.refresh == SimTime::ZERO {
+            let mut it = instances[instance].borrow_mut();
+            it.settle(now);
+            self.latest[instance] = Report::of(&it, now);
+        }
+    }
+
+    /// The router hears of an instance again.
+    pub(crate) fn thaw(&mut self, instance: usize) {
+        self.frozen[instance] = false;
     }
 
     /// When something happens next, if `other` does. Reports do not keep a run going, unless requests are parked that a
@@ -66,7 +83,9 @@ impl Reports {
 
     /// All instances report.
     pub(crate) fn take(&mut self, now: SimTime, instances: &[RefCell<Instance>]) {
-        for (latest, cell) in self.latest.iter_mut().zip(instances) {
+        for ((latest, cell), _) in
+            self.latest.iter_mut().zip(instances).zip(&self.frozen).filter(|(_, frozen)| !**frozen)
+        {
             let mut it = cell.borrow_mut();
             it.settle(now);
             *latest = Report::of(&it, now);

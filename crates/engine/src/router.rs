@@ -11,7 +11,7 @@ use crate::config::RouterConfig;
 use crate::cost::{Predictor, StepShape};
 use crate::instance::Instance;
 use crate::links::Links;
-use crate::reports::Report;
+use crate::reports::Reports;
 use crate::seq::{Seq, Seqs};
 use crate::trial;
 
@@ -31,7 +31,7 @@ pub(crate) struct Looks<'a> {
     pub(crate) forest: &'a PrefixForest,
     pub(crate) beliefs: &'a RefCell<Beliefs>,
     /// What each instance last reported, unless snapshots are taken when somebody looks.
-    pub(crate) reports: Option<&'a [Report]>,
+    pub(crate) reports: &'a Reports,
     /// The requests on their way to each instance.
     pub(crate) transit: &'a [Vec<u32>],
     pub(crate) links: &'a Links,
@@ -77,15 +77,15 @@ pub(crate) fn snapshot(it: &Instance, now: SimTime) -> Snapshot {
 
 impl Probe for Looks<'_> {
     fn snapshot(&self, instance: InstanceId) -> Snapshot {
-        match self.reports {
-            Some(reports) => reports[instance.index()].snapshot,
+        match self.reports.latest(instance.index()) {
+            Some(report) => report.snapshot,
             None => snapshot(&self.settled(instance), self.now),
         }
     }
 
     fn history(&self, instance: InstanceId) -> History {
-        match self.reports {
-            Some(reports) => reports[instance.index()].history,
+        match self.reports.latest(instance.index()) {
+            Some(report) => report.history,
             None => self.instances[instance.index()].borrow().history,
         }
     }

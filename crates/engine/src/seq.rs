@@ -40,6 +40,20 @@ pub(crate) struct Seq {
     pub(crate) recomputed: u64,
     /// How the router booked it: tokens believed uncached at its dispatch.
     pub(crate) booked_miss: u32,
+    /// Whether it has entered a batch since it was last sent to an instance: then it can be preempted, but not moved.
+    pub(crate) started: bool,
+    /// Whether its prefill ended since it was last sent to an instance; a preemption does not undo it.
+    pub(crate) prefilled: bool,
+    /// Whether it waits at the router for the scheduler to route it.
+    pub(crate) parked: bool,
+    /// Whether its client hung up during a step, at the end of which the batch lets go of it.
+    pub(crate) hung_up: bool,
+    /// Times it was sent anew, after its instance failed and after its client hung up.
+    pub(crate) retries: Retries,
+    /// The events that are to happen to it, if they are still to: a decision that is due, the end of its client's
+    /// patience.
+    pub(crate) deciding: Option<u32>,
+    pub(crate) patience: Option<u32>,
     /// While it is on its way to its instance: when it gets there, and the event of that.
     pub(crate) delivery: Option<(SimTime, u32)>,
     /// What is on its way from the tier since it joined the queue.
@@ -67,6 +81,13 @@ impl Seq {
             processed: 0,
             recomputed: 0,
             booked_miss: 0,
+            started: false,
+            prefilled: false,
+            parked: false,
+            hung_up: false,
+            retries: Retries::default(),
+            deciding: None,
+            patience: None,
             delivery: None,
             prefetched: None,
             fetch: None,
@@ -99,14 +120,25 @@ impl Seq {
         if blocks > chain.full { self.request.prompt.tokens.min(self.target - 1) } else { blocks * block }
     }
 
-    /// Back to the start after a preemption or a move.
-    pub(crate) fn reset(&mut self) {
+    /// Loses its KV: what it has generated is known and has to be prefilled with the prompt.
+    pub(crate) fn start_over(&mut self) {
+        // All that was hit or computed for it so far, in prefills and in decodes, was in vain.
+        self.recomputed = self.processed + u64::from(self.generated);
         self.target = self.request.prompt.tokens + self.generated;
         self.done = 0;
         self.held = 0;
         self.shared = 0;
         self.prefetched = None;
     }
+}
+
+/// How often a request was sent anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retries {
+    /// By the router, because its instance failed.
+    pub(crate) lost: u32,
+    /// By its client, which had hung up.
+    pub(crate) hung_up: u32,
 }
 
 /// Live requests by slot, slots reused.

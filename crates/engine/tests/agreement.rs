@@ -9,16 +9,32 @@ mod naive;
 
 use common::generate::Case;
 use naive::{NaiveOutcome, NaiveRow, Reached};
-use trimtab_core::{InstanceId, SimTime, Summary};
+use trimtab_core::{SimTime, Summary};
 use trimtab_engine::{ClusterConfig, InstanceTotals, Outcome, Row, RunResult, Stepping, run};
 use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals, no_params};
 
 /// Sends each request where the case says.
-struct Fixed(Vec<usize>);
+struct Fixed {
+    case: Case,
+    /// How often each request was routed.
+    routed: Vec<usize>,
+}
+
+impl Fixed {
+    fn new(case: &Case) -> Self {
+        Self { case: case.clone(), routed: vec![0; case.route.len()] }
+    }
+
+    fn choose(&mut self, request: usize, members: usize) -> usize {
+        let chosen = self.case.choice(request, self.routed[request], members);
+        self.routed[request] += 1;
+        chosen
+    }
+}
 
 impl Scheduler for Fixed {
-    fn route(&mut self, arrival: &Arrival<'_>, _: &ClusterView<'_>, _: &mut Actions) -> Decision {
-        Decision::Route(InstanceId::from_index(self.0[arrival.id.index()]))
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        Decision::Route(view.members()[self.choose(arrival.id.index(), view.members().len())])
     }
 }
 
@@ -35,11 +51,12 @@ const FIXED: SchedulerDef = SchedulerDef {
 
 fn engine(case: &Case, stepping: Stepping) -> RunResult {
     let config = ClusterConfig { stepping, series: true, ..case.config.clone() };
-    run(&config, &FIXED, Box::new(Fixed(case.route.clone())), &mut case.workload.clone())
+    run(&config, &FIXED, Box::new(Fixed::new(case)), &mut case.workload.clone())
 }
 
 fn reference(case: &Case) -> naive::NaiveResult {
-    naive::simulate(&case.config, &case.workload, &mut |request, _| case.route[request])
+    let mut fixed = Fixed::new(case);
+    naive::simulate(&case.config, &case.workload, &mut |request, members| members[fixed.choose(request, members.len())])
 }
 
 /// A row of the engine in the words of the reference.
@@ -61,10 +78,12 @@ fn plain(row: &Row) -> NaiveRow {
         output: if completed { row.output_tokens } else { 0 },
         preemptions: row.preemptions,
         migrations: row.migrations,
+        retries: row.retries,
         outcome: match row.outcome {
             Outcome::Completed => NaiveOutcome::Completed,
             Outcome::Rejected => NaiveOutcome::Rejected,
-            other => panic!("a request ended as {other:?}"),
+            Outcome::Failed => NaiveOutcome::Failed,
+            other @ Outcome::Open => panic!("a request ended as {other:?}"),
         },
     }
 }
@@ -105,6 +124,9 @@ fn compare(case: &Case) -> Option<String> {
         let (a, b) = (totals(&by_run.instances), totals(&by_step.instances));
         return Some(format!("instance totals differ\nmacro {a}\nevery {b}"));
     }
+    if by_run.fleet != by_step.fleet {
+        return Some(format!("what happened differs\nmacro {:?}\nevery {:?}", by_run.fleet, by_step.fleet));
+    }
     if by_run.load_cv.to_bits() != by_step.load_cv.to_bits() || by_run.makespan != by_step.makespan {
         return Some(format!("load cv {} and {}", by_run.load_cv, by_step.load_cv));
     }
@@ -115,9 +137,9 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var_os(name).map_or(default, |v| v.to_str().and_then(|v| v.parse().ok()).expect("a whole number"))
 }
 
-/// Routes as the case says, and moves queued requests about: at every event the one picked by a counter, if any waits.
+/// Routes by the case, and moves queued requests about: at every event the one picked by a counter, if any waits.
 struct Mover {
-    route: Vec<usize>,
+    fixed: Fixed,
     calls: usize,
 }
 
@@ -125,6 +147,9 @@ impl Mover {
     fn shuffle(&mut self, view: &ClusterView<'_>, actions: &mut Actions) {
         self.calls += 1;
         let members = view.members();
+        if members.is_empty() {
+            return;
+        }
         let (from, to) = (members[self.calls % members.len()], members[self.calls / 2 % members.len()]);
         let mut queue = Vec::new();
         view.queued(from, &mut queue);
@@ -137,7 +162,7 @@ impl Mover {
 impl Scheduler for Mover {
     fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, actions: &mut Actions) -> Decision {
         self.shuffle(view, actions);
-        Decision::Route(InstanceId::from_index(self.route[arrival.id.index()]))
+        self.fixed.route(arrival, view, actions)
     }
 
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
@@ -155,7 +180,7 @@ fn migrations_do_not_tell_the_stepping_modes_apart() {
         let case = Case::new(seed);
         let run = |stepping| {
             let config = ClusterConfig { stepping, series: true, ..case.config.clone() };
-            let mover = Box::new(Mover { route: case.route.clone(), calls: 0 });
+            let mover = Box::new(Mover { fixed: Fixed::new(&case), calls: 0 });
             run(&config, &def, mover, &mut case.workload.clone())
         };
         let (by_run, by_step) = (run(Stepping::Macro), run(Stepping::Every));

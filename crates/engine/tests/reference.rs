@@ -314,7 +314,7 @@ fn node(path: &str, forest: &mut PrefixForest, nodes: &mut BTreeMap<String, Pref
 }
 
 fn show(row: &NaiveRow) -> String {
-    assert_eq!((row.instance, row.migrations), (0, 0));
+    assert_eq!((row.instance, row.migrations, row.retries), (0, 0, 0));
     if row.outcome == NaiveOutcome::Rejected {
         return "rejected".to_owned();
     }
@@ -325,7 +325,7 @@ fn show(row: &NaiveRow) -> String {
 }
 
 fn run(case: &Case) -> NaiveResult {
-    simulate(&case.config, &case.workload, &mut |request, _| case.route[request])
+    simulate(&case.config, &case.workload, &mut |request, members| members[case.choice(request, 0, members.len())])
 }
 
 #[test]

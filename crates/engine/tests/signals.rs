@@ -38,6 +38,7 @@ const fn def(signals: Signals, hooks: bool) -> SchedulerDef {
 /// Reads all it can and does something that depends on all of it.
 #[derive(Default)]
 struct Nosy {
+    parked: Vec<RequestId>,
     hits: Vec<u32>,
     seen: rustc_hash::FxHasher,
 }
@@ -92,18 +93,35 @@ impl Scheduler for Nosy {
         }
         if self.draw(11) == 0 {
             actions.timer(SimTime(view.now().0 + self.draw(500) as u64), arrival.id.0);
+            self.parked.push(arrival.id);
             return Decision::Park;
         }
         Decision::Route(view.members()[self.draw(view.members().len())])
     }
 
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
+        if let Hook::Joined { .. } = hook {
+            self.parked.iter().for_each(|parked| actions.timer(view.now(), parked.0));
+        }
+        if let Hook::Withdrawn { request, instance: None } = *hook {
+            self.parked.retain(|&parked| parked != request);
+        }
         if let Hook::Timer { tag } = *hook {
+            if !self.parked.contains(&RequestId(tag)) {
+                return;
+            }
+            if view.members().is_empty() {
+                return;
+            }
+            self.parked.retain(|&parked| parked != RequestId(tag));
             self.look(Some(RequestId(tag)), view);
             actions.route(RequestId(tag), view.members()[self.draw(view.members().len())]);
             return;
         }
         self.look(None, view);
+        if view.members().is_empty() {
+            return;
+        }
         let (mut queued, count) = (Vec::new(), view.members().len());
         view.queued(view.members()[self.draw(count)], &mut queued);
         if !matches!(hook, Hook::Dispatched { .. }) && self.draw(5) == 0 && !queued.is_empty() {
@@ -200,7 +218,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
     fn a_trial_tells_what_then_happens(seed: u64, router in router()) {
-        let case = Case::new(seed);
+        let case = Case::steady(seed);
         let tried = Arc::new(Mutex::new(None));
         let scheduler = Trying { route: case.route.clone(), tried: tried.clone() };
         // What other instances write to a pool and read from it is not tried.
@@ -273,7 +291,7 @@ fn probed(case: &Case, stepping: Stepping, prefix: PrefixSignal) -> Vec<u32> {
 fn events_are_the_true_cache_a_while_ago() {
     let (mut grew, mut shrank) = (0, 0);
     for seed in 0..400 {
-        let case = Case::new(seed);
+        let case = Case::steady(seed);
         let truth = probed(&case, Stepping::Macro, PrefixSignal::Oracle);
         for (stepping, ticks) in [(Stepping::Macro, 1), (Stepping::Macro, 37), (Stepping::Every, 37)] {
             let late = probed(&case, stepping, PrefixSignal::Events { delay: SimTime(2 * ticks) });
@@ -305,7 +323,7 @@ impl Scheduler for Historian {
 fn history_is_what_had_completed() {
     let mut busy = 0;
     for (seed, refresh) in (0..300).zip([0, 1, 700].into_iter().cycle()) {
-        let case = Case::new(seed);
+        let case = Case::steady(seed);
         let told = Arc::new(Mutex::new(Vec::new()));
         let scheduler = Historian { route: case.route.clone(), told: told.clone() };
         let signals = SignalsConfig { refresh: SimTime(refresh), ..SignalsConfig::default() };
@@ -349,7 +367,7 @@ impl Scheduler for Pricer {
 fn predictions_are_wrong_by_what_was_asked_for() {
     let mut wrong = 0;
     for seed in 0..100 {
-        let case = Case::new(seed);
+        let case = Case::steady(seed);
         let go = |prediction| {
             let told = Arc::new(Mutex::new(Vec::new()));
             let signals = SignalsConfig { prediction, ..SignalsConfig::default() };

@@ -8,6 +8,7 @@ use trimtab_engine::{
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::catalog::CatalogError;
+use crate::dynamics;
 use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Tier, Transfer};
 
 /// Why a scenario cannot run.
@@ -61,7 +62,7 @@ impl Scenario {
 
     /// The cluster of this scenario.
     pub fn cluster_config(&self, stepping: Stepping, series: bool) -> Result<ClusterConfig, ScenarioError> {
-        let instance = self.cluster.instance()?;
+        let (instances, dynamics) = dynamics::fleet(self)?;
         let slo = |field, value: Option<f64>| match value {
             None => Ok(None),
             Some(s) if s > 0.0 => SimTime::from_secs_f64(s).map(Some).ok_or_else(|| invalid(field, "out of range")),
@@ -80,6 +81,12 @@ impl Scenario {
         if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }
+        let tier = self.cluster.tier()?;
+        if tier.is_some() && (self.clients.is_some() || !dynamics.is_static()) {
+            let field = if self.cluster.host.is_some() { "cluster.host" } else { "cluster.pool" };
+            let detail = "memory behind the caches needs a cluster that does not change and clients that wait";
+            return Err(invalid(field, detail));
+        }
         Ok(ClusterConfig {
             seed: self.seed,
             stepping,
@@ -87,9 +94,11 @@ impl Scenario {
             series,
             signals: self.signals.config()?,
             router: self.router.config()?,
-            tier: self.cluster.tier()?,
-            transfer: self.transfer.map(|transfer| transfer.config(&self.cluster)).transpose()?,
-            ..ClusterConfig::new(vec![instance; self.cluster.instances as usize])
+            tier,
+            transfer: self.transfer.map(|transfer| transfer.config(&self.cluster, instances.len())).transpose()?,
+            dynamics,
+            clients: self.clients.map(|clients| clients.config()).transpose()?,
+            ..ClusterConfig::new(instances)
         })
     }
 
@@ -156,10 +165,10 @@ impl Tier {
 }
 
 impl Transfer {
-    fn config(&self, cluster: &Cluster) -> Result<TransferConfig, ScenarioError> {
+    fn config(&self, cluster: &Cluster, instances: usize) -> Result<TransferConfig, ScenarioError> {
         let time = token_time("transfer.bandwidth_gb_s", self.bandwidth_gb_s, self.kv_bytes_per_token, cluster)?;
         let link = Link { ps_per_token: time.0, latency: span("transfer.latency_us", self.latency_us, "us", 1e6)? };
-        Ok(TransferConfig { links: vec![link; cluster.instances as usize], overlapped: self.overlapped })
+        Ok(TransferConfig { links: vec![link; instances], overlapped: self.overlapped })
     }
 }
 
@@ -269,7 +278,7 @@ impl Cluster {
         }
     }
 
-    fn instance(&self) -> Result<InstanceConfig, ScenarioError> {
+    pub(crate) fn instance(&self) -> Result<InstanceConfig, ScenarioError> {
         let kv_blocks = self.kv_blocks()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a count of blocks")]
         let watermark_blocks = libm::ceil(kv_blocks as f64 * self.watermark) as u64;

@@ -87,6 +87,7 @@ mod tests {
             migrations: 0,
             tenant: TenantId(0),
             priority: 0,
+            retries: 0,
             outcome: Outcome::Completed,
         };
         waits.enumerate().map(row).collect()

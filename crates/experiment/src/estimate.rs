@@ -44,12 +44,12 @@ pub fn estimate(
     for group in &plan.groups {
         let workload = &group.scenario.workload;
         let same = |other: &&(&crate::scenario::Workload, u64)| {
-            other.0.trace == workload.trace && other.0.limit == workload.limit
+            let window = |w: &crate::scenario::Workload| (w.limit, w.start_s, w.duration_s);
+            other.0.trace == workload.trace && other.0.kind == workload.kind && window(other.0) == window(workload)
         };
-        let count = match (known.iter().find(same), &workload.trace, workload.limit) {
-            (Some((_, count)), ..) => *count,
-            (None, None, Some(limit)) => limit,
-            (None, ..) => simulate::read(workload)?.requests.len() as u64,
+        let count = match known.iter().find(same) {
+            Some((_, count)) => *count,
+            None => crate::workload::count(workload)?,
         };
         known.push((workload, count));
         let mut short: Scenario = group.scenario.clone();

@@ -156,6 +156,7 @@ mod tests {
             output_tokens: 3,
             preemptions: 0,
             migrations: 0,
+            retries: 0,
             tenant: TenantId(tenant),
             priority,
             outcome: Outcome::Completed,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::{PS_PER_S, SimTime, Summary};
-use trimtab_engine::{InstanceTotals, Outcome, Row, RunResult, Stepping, WINDOW};
+use trimtab_engine::{FleetRecord, Happened, InstanceTotals, Outcome, Row, RunResult, Stepping, WINDOW};
 
 use crate::fairness::{self, PartMetrics};
 use crate::objectives::Objectives;
@@ -71,8 +71,51 @@ pub struct Metrics {
     /// One entry per tenant, when there are several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub per_tenant: Vec<PartMetrics>,
-    /// One entry per instance.
+    /// One entry per instance that ever could serve.
     pub per_instance: Vec<InstanceMetrics>,
+    /// What the changes of the cluster came to, when it could change or clients could hang up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetMetrics>,
+}
+
+/// What the changes of a cluster came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FleetMetrics {
+    /// Instance time paid for, from the beginning of each start.
+    pub instance_hours: f64,
+    /// Measured requests that did not meet all objectives.
+    pub violations: Option<u64>,
+    /// Times a request was sent anew, by the router or by its client (all requests).
+    pub retries: u64,
+    /// Times a request lost its instance.
+    pub lost: u64,
+    /// Times a client hung up.
+    pub hung_up: u64,
+    /// Instances that joined, stopped and failed.
+    pub joined: u64,
+    /// Instances that stopped after they had finished their work.
+    pub stopped: u64,
+    /// Instances that failed.
+    pub failed: u64,
+    /// By 10 s of arrival, from the first arrival on.
+    pub windows: Vec<FleetWindow>,
+}
+
+/// The requests that arrived in 10 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FleetWindow {
+    /// Since the first arrival.
+    pub from_s: f64,
+    /// Instances that could be chosen at its end.
+    pub members: u32,
+    /// How many arrived.
+    pub requests: u64,
+    /// Share that met the TTFT objective.
+    pub attainment: Option<f64>,
+    /// Hit tokens over prompt tokens.
+    pub hit_ratio: Option<f64>,
+    /// 90 % of the times to first token, of those that had one.
+    pub ttft_p90_s: Option<f64>,
 }
 
 /// Mean and nearest-rank quantiles in seconds.
@@ -207,8 +250,67 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         jain_tenants: fairness::jain(&of_tenants),
         per_class: fairness::parts(measured, &slowdowns, &objectives, |row| row.priority.into()),
         per_tenant,
-        per_instance: result.instances.iter().map(|i| instance(i, makespan)).collect(),
+        per_instance: (0..result.instances.len())
+            .map(|i| instance(&result.instances[i], lifetime(result, i, makespan)))
+            .collect(),
+        fleet: result.fleet.as_ref().map(|record| fleet(scenario, result, record, measured, &objectives)),
     }
+}
+
+/// How long an instance was paid for.
+fn lifetime(result: &RunResult, instance: usize, makespan: SimTime) -> SimTime {
+    let Some(record) = &result.fleet else { return makespan };
+    let start = result.makespan - makespan;
+    let own = record.spans.iter().filter(|(id, ..)| id.index() == instance);
+    SimTime(own.map(|&(_, from, to)| to.min(result.makespan).saturating_since(from.max(start)).0).sum())
+}
+
+fn fleet(
+    scenario: &Scenario,
+    result: &RunResult,
+    record: &FleetRecord,
+    measured: &[Row],
+    objectives: &Objectives,
+) -> FleetMetrics {
+    let happened = |what| record.events.iter().filter(|event| event.what == what).count() as u64;
+    let paid = (0..result.instances.len()).map(|i| lifetime(result, i, since_first(result)).as_secs_f64()).sum::<f64>();
+    FleetMetrics {
+        instance_hours: paid / 3600.0,
+        violations: objectives.good(measured).map(|met| measured.len() as u64 - met),
+        retries: result.rows.iter().map(|row| u64::from(row.retries)).sum(),
+        lost: record.lost,
+        hung_up: record.hung_up,
+        joined: happened(Happened::Joined),
+        stopped: happened(Happened::Stopped),
+        failed: happened(Happened::Failed),
+        windows: windows(scenario, result, record, objectives),
+    }
+}
+
+fn since_first(result: &RunResult) -> SimTime {
+    result.rows.first().map_or(SimTime::ZERO, |first| result.makespan - first.arrival)
+}
+
+fn windows(scenario: &Scenario, result: &RunResult, record: &FleetRecord, objectives: &Objectives) -> Vec<FleetWindow> {
+    let start = result.makespan - since_first(result);
+    let number = |row: &Row| (row.arrival - start).0 / WINDOW.0;
+    let window = |rows: &[Row]| {
+        let at = number(&rows[0]);
+        let end = start + SimTime((at + 1) * WINDOW.0);
+        let before = record.events.iter().take_while(|event| event.at <= end).last();
+        let n = rows.len() as u64;
+        let sum = |f: fn(&Row) -> u32| rows.iter().map(|row| u64::from(f(row))).sum::<u64>();
+        let mut ttft: Vec<u64> = rows.iter().filter_map(Row::ttft).map(|t| t.0).collect();
+        FleetWindow {
+            from_s: SimTime(at * WINDOW.0).as_secs_f64(),
+            members: before.map_or_else(|| scenario.cluster.instances_at_start(), |event| event.members),
+            requests: n,
+            attainment: objectives.ttft_attainment(rows.iter()),
+            hit_ratio: ratio(sum(|row| row.hit_tokens), sum(|row| row.prompt_tokens)),
+            ttft_p90_s: Quantiles::from(Summary::of(&mut ttft)).p90,
+        }
+    };
+    result.rows.chunk_by(|a, b| number(a) == number(b)).map(window).collect()
 }
 
 fn hit_ratio(rows: &[Row], instances: &[InstanceTotals], tiered: bool) -> HitRatio {
@@ -244,8 +346,8 @@ const HOTSPOT_BUSY: f64 = 0.8;
 fn hotspot_share(result: &RunResult, makespan: SimTime) -> f64 {
     let (start, end) = (result.makespan.0 - makespan.0, result.makespan.0);
     let (mut hot, mut all) = (0u128, 0u128);
-    for instance in &result.instances {
-        all += u128::from(makespan.0);
+    for (index, instance) in result.instances.iter().enumerate() {
+        all += u128::from(lifetime(result, index, makespan).0);
         for (window, &busy) in (instance.first_busy_window as u64..).zip(&instance.busy_windows) {
             let width = end.min((window + 1) * WINDOW.0) - start.max(window * WINDOW.0);
             if busy as f64 > HOTSPOT_BUSY * width as f64 {

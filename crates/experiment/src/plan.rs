@@ -359,11 +359,14 @@ fn checked(scenario: &Scenario, capacity: bool, registry: &Registry) -> Result<S
     let config = scenario.cluster_config(Stepping::Macro, false)?;
     (def.build)(&scenario.scheduler.params, &build_context(&config))
         .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
-    let mut params: serde_json::Map<String, Value> =
-        (def.params)().params.into_iter().map(|(name, default, _)| (name.to_owned(), default)).collect();
-    params.extend(scenario.scheduler.params.as_object().cloned().unwrap_or_default());
-    scenario.scheduler.params = Value::Object(params);
-    crate::simulate::check_workload(&scenario.workload, capacity)?;
+    // A preset has defaults of its own, which are the scheduler's to fill in.
+    if scenario.scheduler.params.get("preset").is_none() {
+        let mut params: serde_json::Map<String, Value> =
+            (def.params)().params.into_iter().map(|(name, default, _)| (name.to_owned(), default)).collect();
+        params.extend(scenario.scheduler.params.as_object().cloned().unwrap_or_default());
+        scenario.scheduler.params = Value::Object(params);
+    }
+    crate::workload::check(&scenario.workload, capacity)?;
     if let Some(def) = scenario.workload.kind.as_deref().and_then(|kind| generator_by_name(kind).ok()) {
         let mut params: serde_json::Map<String, Value> =
             (def.params)().into_iter().map(|doc| (doc.name.to_owned(), doc.default)).collect();

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_engine::cost::{PredictionError, WeightType};
 use trimtab_engine::{CacheConfig, Mixing, Promotion, WritePolicy};
+use trimtab_workload::{ArrivalSpec, ZeroOutput};
 
+pub use crate::dynamics::{Clients, Dynamics, Event, Group};
 pub use crate::step_cost::Cost;
 
 /// One simulation. A sweep is many of these.
@@ -28,6 +30,15 @@ pub struct Scenario {
     pub router: Router,
     /// The links over which cached prefixes can be copied, if there are any.
     pub transfer: Option<Transfer>,
+    /// How the cluster changes.
+    #[serde(skip_serializing_if = "Dynamics::is_default")]
+    pub dynamics: Dynamics,
+    /// What happens to the cluster, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub event: Vec<Event>,
+    /// Clients that do not wait for ever; without, they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
     /// What counts as good.
     pub slo: Slo,
     /// The first requests, left out of the statistics.
@@ -46,6 +57,9 @@ impl Default for Scenario {
             signals: Signals::default(),
             router: Router::default(),
             transfer: None,
+            dynamics: Dynamics::default(),
+            event: Vec::new(),
+            clients: None,
             slo: Slo::default(),
             warmup_requests: 0,
             warmup_s: None,
@@ -53,7 +67,7 @@ impl Default for Scenario {
     }
 }
 
-/// Equal instances.
+/// The instances: equal ones, or groups of equal ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
@@ -99,6 +113,9 @@ pub struct Cluster {
     pub pool: Option<Tier>,
     /// How long a step takes.
     pub cost: Cost,
+    /// Groups of instances, in the order of their ids; `instances` does not count then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<Group>,
 }
 
 impl Default for Cluster {
@@ -123,6 +140,7 @@ impl Default for Cluster {
             host: None,
             pool: None,
             cost: Cost::default(),
+            group: Vec::new(),
         }
     }
 }
@@ -181,23 +199,80 @@ pub struct Workload {
     pub sha256: Option<String>,
     /// Its format, when it should not be sniffed.
     pub format: Option<String>,
+    /// Tokens of one of its block ids, when they are not those of its format.
+    pub trace_block: Option<u32>,
+    /// What becomes of its requests without output.
+    pub zero_output: ZeroOutput,
+    /// Its faulty rows are skipped and counted; otherwise the first one stops the reading.
+    pub lenient: bool,
+    /// The share of its rows that may be skipped; 0.01 unless said.
+    pub max_dropped: Option<f64>,
+    /// Times that decrease are refused; otherwise its rows are sorted.
+    pub strict_order: bool,
     /// A generator, by name.
     pub kind: Option<String>,
     /// The generator's parameters.
     pub params: Value,
+    /// Who sends what the generator makes.
+    pub tenants: Option<Tenants>,
     /// The first this many requests.
     pub limit: Option<u64>,
+    /// Where in the trace to begin, in seconds of its own clock; that becomes time 0.
+    pub start_s: Option<f64>,
+    /// How many seconds of the trace, or of what the generator makes.
+    pub duration_s: Option<f64>,
     /// Prompts are cut to this many tokens, keeping the head.
     pub max_input_tokens: Option<u32>,
     /// Rescales the arrival clock to this many requests per second.
     pub rate: Option<f64>,
     /// Divides arrival times by this.
     pub speedup: Option<f64>,
+    /// Replaces the arrival times of a trace: its sessions, and requests without one, arrive by this process, at `rate` or
+    /// the trace's own. A generator has a parameter of this name.
+    pub arrivals: Option<ArrivalSpec>,
     /// Moves every arrival of a trace by up to this many seconds, drawn by the seed: spreads the ticks of coarse clocks.
     pub jitter_s: Option<f64>,
+    /// Spreads arrivals of a trace that share a time up to its next time, drawn by the seed.
+    pub jitter_ticks: bool,
     /// Keeps each session of a trace (each request, where there are none) with this probability, drawn by the seed. A
     /// subsample and not a bootstrap: a session drawn twice would find its twin's prompts cached.
     pub keep_sessions: Option<f64>,
+    /// What a request waits for.
+    pub r#loop: Loop,
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Loop {
+    /// For nothing: it comes at its own time, whatever becomes of earlier ones.
+    #[default]
+    Open,
+    /// For the end of the turn before it and some thinking; it never comes before its own time.
+    Sessions {
+        /// Seconds of thinking, where the workload does not say them.
+        #[serde(default)]
+        think_s: f64,
+    },
+    /// For a user: so many run one session after another, one request at a time. The times of the workload do not count.
+    Users {
+        /// How many.
+        count: u32,
+        /// Seconds of thinking, where the workload does not say them.
+        #[serde(default)]
+        think_s: f64,
+    },
+}
+
+/// Tenants with unequal rates: the r-th sends in proportion to r^-skew.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tenants {
+    /// How many.
+    pub count: u16,
+    /// 0 for equal rates.
+    #[serde(default)]
+    pub skew: f64,
 }
 
 /// Who routes the requests.

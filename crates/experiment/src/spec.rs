@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::overrides::{Override, apply};
-use crate::scenario::{ClassSlo, Cluster, Router, Signals, Transfer, Workload};
+use crate::scenario::{ClassSlo, Clients, Cluster, Dynamics, Event, Router, Signals, Transfer, Workload};
 use crate::tree::{At, Fault, Node};
 
 /// The version of the format that this program reads.
@@ -40,6 +40,15 @@ pub struct Spec {
     /// The links over which cached prefixes can be copied.
     #[serde(default)]
     pub transfer: Option<Transfer>,
+    /// How the cluster changes.
+    #[serde(default)]
+    pub dynamics: Dynamics,
+    /// What happens to the cluster, and when.
+    #[serde(default)]
+    pub event: Vec<Event>,
+    /// Clients that do not wait for ever.
+    #[serde(default)]
+    pub clients: Option<Clients>,
     /// What counts as good.
     #[serde(default)]
     pub slo: SloSpec,

@@ -96,6 +96,9 @@ pub const METRICS: &[Metric] = metrics! {
 };
 
 fn instance_hours(result: &CellResult) -> f64 {
+    if let Some(fleet) = &result.metrics.fleet {
+        return fleet.instance_hours;
+    }
     result.metrics.per_instance.len() as f64 * result.metrics.makespan_s / 3600.0
 }
 

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 use trimtab_core::{PrefixForest, Request, SimTime, Workload};
-use trimtab_workload::Trace;
+use trimtab_workload::{Loop, Trace};
 
-use crate::scenario::Scenario;
-use crate::simulate::{self, RunError};
+use crate::scenario::{self, Scenario};
+use crate::simulate::RunError;
+use crate::workload;
 
 /// A trace file that is not there or not the right one.
 #[derive(Debug, thiserror::Error)]
@@ -72,9 +73,9 @@ pub struct Traces {
 impl Traces {
     /// The requests of a scenario; those of a trace on a forest that is shared with other scenarios.
     pub fn workload(&self, scenario: &Scenario) -> Result<Box<dyn Workload + Send>, RunError> {
-        match simulate::generated(scenario)? {
+        match workload::generated(scenario)? {
             Some(workload) => Ok(workload),
-            None => Ok(Box::new(self.replay(scenario)?)),
+            None => self.replay(scenario),
         }
     }
 
@@ -88,29 +89,39 @@ impl Traces {
         slots.iter().filter_map(count).collect()
     }
 
-    fn replay(&self, scenario: &Scenario) -> Result<Replay, RunError> {
+    fn replay(&self, scenario: &Scenario) -> Result<Box<dyn Workload + Send>, RunError> {
         let shared = self.shared(scenario)?;
         let mut own = Trace {
             requests: shared.requests.clone(),
+            delays: shared.delays.clone(),
             timed: shared.timed,
             sessions: shared.sessions,
             ..Trace::default()
         };
-        simulate::arrange(&mut own, scenario)?;
-        Ok(Replay { shared, requests: own.requests, next: 0 })
+        workload::arrange(&mut own, scenario)?;
+        match scenario.workload.r#loop.mode()? {
+            Loop::Open => Ok(Box::new(Replay { shared, requests: own.requests, next: 0 })),
+            mode => {
+                // The turns to come stand in a workload of their own, forest included.
+                own.forest = shared.forest.clone();
+                Ok(own.into_loop(mode))
+            }
+        }
     }
 
     fn shared(&self, scenario: &Scenario) -> Result<Arc<Trace>, RunError> {
-        let mut workload = scenario.workload.clone();
-        (workload.rate, workload.jitter_s, workload.keep_sessions) = (None, None, None);
-        let key = serde_json::to_string(&workload).expect("a workload is plain data");
+        let mut read = scenario.workload.clone();
+        // What only moves or drops requests once they are read.
+        (read.rate, read.arrivals, read.keep_sessions) = (None, None, None);
+        (read.jitter_s, read.jitter_ticks, read.r#loop) = (None, false, scenario::Loop::Open);
+        let key = serde_json::to_string(&read).expect("a workload is plain data");
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(slots.entry(key).or_default())
         };
         // Whoever comes first reads; the others wait here and not at the list.
-        let read = slot.get_or_init(|| simulate::read(&workload).map(Arc::new).map_err(|error| error.to_string()));
-        read.clone().map_err(RunError::Workload)
+        let trace = slot.get_or_init(|| workload::read(&read).map(Arc::new).map_err(|error| error.to_string()));
+        trace.clone().map_err(RunError::Workload)
     }
 }
 

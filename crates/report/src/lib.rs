@@ -25,5 +25,5 @@ pub mod theme;
 
 pub use figures::{FIGURES, FigureDef, Unavailable, miss_ratio};
 pub use page::page;
-pub use plot::{PictureFormat, PlotError, figures, plot, write_figure};
+pub use plot::{PictureFormat, PlotError, figures, picture, plot};
 pub use theme::{THEMES, Theme, ThemeError};

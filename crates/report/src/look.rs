@@ -96,6 +96,13 @@ impl TryFrom<String> for Colour {
     }
 }
 
+impl Look {
+    /// That of a figure's only series, which nothing has to be told from: the first colour, solid.
+    pub fn single() -> Self {
+        Self { colour: COLOURS[0].to_owned(), marker: MARKERS[0], dashes: DASHES[0].to_vec() }
+    }
+}
+
 impl Colour {
     /// As `#rrggbb`.
     pub fn as_str(&self) -> &str {

@@ -12,7 +12,7 @@ use crate::draw;
 use crate::export::{self, ExportError};
 use crate::figure::Figure;
 use crate::figures::{FIGURES, FigureDef, Unavailable};
-use crate::look::looks;
+use crate::look::{Look, looks};
 use crate::results::{Results, ResultsError};
 use crate::theme::Theme;
 
@@ -34,6 +34,16 @@ impl FromStr for PictureFormat {
             "pdf" => Ok(Self::Pdf),
             "png" => Ok(Self::Png),
             _ => Err(PlotError::Format(name.to_owned())),
+        }
+    }
+}
+
+impl PictureFormat {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Pdf => "pdf",
+            Self::Png => "png",
         }
     }
 }
@@ -84,38 +94,20 @@ pub fn plot(
         }
         drawn
     };
+    let looks = looks(&stored.labels(), &theme.series);
+    fs::create_dir_all(out).map_err(|source| PlotError::Io { path: out.to_owned(), source })?;
     let mut files = Vec::new();
     for figure in drawn {
-        files.extend(write_figure(&figure, &stored.labels(), formats, theme, out)?);
-    }
-    Ok(files)
-}
-
-/// Draws one figure into `out`: the pictures and a CSV of the points drawn. `labels` are those of all figures that are
-/// to look alike.
-pub fn write_figure(
-    figure: &Figure,
-    labels: &[String],
-    formats: &[PictureFormat],
-    theme: &Theme,
-    out: &Path,
-) -> Result<Vec<PathBuf>, PlotError> {
-    fs::create_dir_all(out).map_err(|source| PlotError::Io { path: out.to_owned(), source })?;
-    let svg = draw::svg(figure, &looks(labels, &theme.series), theme);
-    let mut files = Vec::new();
-    for format in formats {
-        let (extension, bytes) = match format {
-            PictureFormat::Svg => ("svg", svg.clone().into_bytes()),
-            PictureFormat::Pdf => ("pdf", export::pdf(&svg)?),
-            PictureFormat::Png => ("png", export::png(&svg, theme.dpi)?),
-        };
-        let path = out.join(format!("{}.{extension}", figure.name));
-        fs::write(&path, bytes).map_err(|source| PlotError::Io { path: path.clone(), source })?;
+        let svg = draw::svg(&figure, &looks, theme);
+        for format in formats {
+            let path = out.join(format!("{}.{}", figure.name, format.extension()));
+            save(&svg, *format, theme, &path)?;
+            files.push(path);
+        }
+        let path = out.join(format!("{}.csv", figure.name));
+        figure.table().write(&path)?;
         files.push(path);
     }
-    let path = out.join(format!("{}.csv", figure.name));
-    figure.table().write(&path)?;
-    files.push(path);
     Ok(files)
 }
 
@@ -130,6 +122,31 @@ pub(crate) fn drawable(results: &Results) -> Result<(Vec<Figure>, Vec<String>), 
         }
     }
     Ok((drawn, reasons))
+}
+
+/// Draws one figure into a file, whose format its name tells, and the points drawn as CSV beside it. Returns both.
+pub fn picture(figure: &Figure, theme: &Theme, path: &Path) -> Result<[PathBuf; 2], PlotError> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let format = extension.parse()?;
+    let labels: Vec<String> = figure.labels().into_iter().map(str::to_owned).collect();
+    let mut looks = looks(&labels, &theme.series);
+    if let (1, Some(look)) = (labels.len(), looks.values_mut().next()) {
+        *look = if theme.series.contains_key(&labels[0]) { look.clone() } else { Look::single() };
+    }
+    let svg = draw::svg(figure, &looks, theme);
+    save(&svg, format, theme, path)?;
+    let points = path.with_extension("csv");
+    figure.table().write(&points)?;
+    Ok([path.to_owned(), points])
+}
+
+fn save(svg: &str, format: PictureFormat, theme: &Theme, path: &Path) -> Result<(), PlotError> {
+    let bytes = match format {
+        PictureFormat::Svg => svg.as_bytes().to_vec(),
+        PictureFormat::Pdf => export::pdf(svg)?,
+        PictureFormat::Png => export::png(svg, theme.dpi)?,
+    };
+    fs::write(path, bytes).map_err(|source| PlotError::Io { path: path.to_owned(), source })
 }
 
 fn definition(name: &str) -> Result<&'static FigureDef, PlotError> {

@@ -140,7 +140,7 @@ pub enum Hook {
         /// Its instance.
         instance: InstanceId,
     },
-    /// A request's prefill ended.
+    /// A request's prefill ended, for the first time since it was dispatched.
     FirstToken {
         /// The request.
         request: RequestId,
@@ -149,7 +149,7 @@ pub enum Hook {
         /// Since its arrival at the router.
         ttft: SimTime,
     },
-    /// A request ended on an instance: finished, failed with it, or was turned away by it because it can never fit.
+    /// A request ended on an instance: it finished, or was turned away by it because it can never fit.
     Finished {
         /// The request.
         request: RequestId,
@@ -159,6 +159,14 @@ pub enum Hook {
         output_tokens: u32,
         /// Since its arrival at the router.
         e2e: SimTime,
+    },
+    /// A request left its instance before its end: the instance leaves or failed, or the client hung up. It is routed anew,
+    /// or has failed. `None`: it was parked, and is no more.
+    Withdrawn {
+        /// The request.
+        request: RequestId,
+        /// Its instance.
+        instance: Option<InstanceId>,
     },
     /// Fresh engine snapshots are in.
     Snapshots,

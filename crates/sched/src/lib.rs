@@ -16,9 +16,9 @@ mod view;
 
 pub use actions::{Action, Actions, Decision, Hook};
 pub use registry::{
-    BuildContext, BuildFn, InstanceInfo, NoParams, ParamError, ParamsDoc, Registry, SchedulerDef, no_params,
-    params_doc, preset, require, typed,
+    BuildContext, BuildFn, InstanceInfo, NoParams, ParamsDoc, Registry, SchedulerDef, no_params, params_doc, preset,
 };
+pub use trimtab_core::params::{ParamError, require, typed};
 pub use view::{Arrival, ClusterView, Counters, History, Probe, Queued, Signals, Snapshot};
 
 /// A request scheduler.

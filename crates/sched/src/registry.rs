@@ -1,9 +1,9 @@
 //! The list of schedulers, and how one is built from its parameters.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
+use trimtab_core::params::{ParamError, documented};
 use trimtab_core::{RngStreams, SimTime, nearest_name};
 
 use crate::{Scheduler, Signals, policies};
@@ -72,19 +72,9 @@ pub struct ParamsDoc {
 }
 
 /// Documents a parameter struct: its defaults come from `Default`, its text from `docs` (name, meaning and source), which
-/// must name every field once and in order.
+/// must name every field once.
 pub fn params_doc<P: Default + Serialize>(docs: &[(&'static str, &'static str)]) -> ParamsDoc {
-    let defaults = serde_json::to_value(P::default()).expect("parameters serialize to JSON");
-    let object = defaults.as_object().expect("parameters are a struct");
-    assert_eq!(object.len(), docs.len(), "every parameter is documented once");
-    let params = docs
-        .iter()
-        .map(|&(name, text)| {
-            let default = object.get(name).unwrap_or_else(|| panic!("documented parameter `{name}` does not exist"));
-            (name, default.clone(), text)
-        })
-        .collect();
-    ParamsDoc { params }
+    ParamsDoc { params: documented(&P::default(), docs) }
 }
 
 /// The parameters of a policy that has none.
@@ -95,42 +85,6 @@ pub struct NoParams {}
 /// The documentation of [`NoParams`].
 pub fn no_params() -> ParamsDoc {
     ParamsDoc::default()
-}
-
-/// Parameters that a policy cannot be built from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParamError(pub String);
-
-impl fmt::Display for ParamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ParamError {}
-
-/// Reads typed parameters; those left out keep their defaults. The struct should be
-/// `#[serde(deny_unknown_fields, default)]`. An unknown name is refused with the nearest known one.
-pub fn typed<P: Default + Serialize + DeserializeOwned>(params: &Value) -> Result<P, ParamError> {
-    let empty = Value::Object(serde_json::Map::new());
-    let params = if params.is_null() { &empty } else { params };
-    let object =
-        params.as_object().ok_or_else(|| ParamError(format!("parameters are names with values, not `{params}`")))?;
-    let defaults = serde_json::to_value(P::default()).expect("parameters serialize to JSON");
-    let known: Vec<&str> = defaults.as_object().into_iter().flat_map(|o| o.keys().map(String::as_str)).collect();
-    if let Some(wanted) = object.keys().find(|name| !known.contains(&name.as_str())) {
-        return Err(ParamError(unknown_parameter(wanted, &known)));
-    }
-    P::deserialize(params).map_err(|error| {
-        let culprit = object.iter().find(|(name, value)| {
-            let alone = Value::Object([((*name).clone(), (*value).clone())].into_iter().collect());
-            P::deserialize(alone).is_err()
-        });
-        ParamError(match culprit {
-            Some((name, _)) => format!("parameter `{name}`: {error}"),
-            None => error.to_string(),
-        })
-    })
 }
 
 /// Lays the user's parameters over a named set of defaults: `preset = "..."` chooses among `sets`, the first of which is
@@ -148,19 +102,6 @@ pub fn preset(params: &Value, sets: &[(&str, Value)]) -> Result<Value, ParamErro
     let mut merged = set.as_object().cloned().unwrap_or_default();
     merged.extend(params.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
     Ok(Value::Object(merged))
-}
-
-fn unknown_parameter(wanted: &str, known: &[&str]) -> String {
-    match nearest_name(wanted, known.iter().copied()) {
-        Some(near) => format!("unknown parameter `{wanted}`; did you mean `{near}`?"),
-        None if known.is_empty() => format!("unknown parameter `{wanted}`: this scheduler has none"),
-        None => format!("unknown parameter `{wanted}`; known: {}", known.join(", ")),
-    }
-}
-
-/// Refuses a parameter whose value makes no sense.
-pub fn require(ok: bool, name: &str, rule: &str) -> Result<(), ParamError> {
-    if ok { Ok(()) } else { Err(ParamError(format!("parameter `{name}` must be {rule}"))) }
 }
 
 /// The schedulers that a run can choose from.

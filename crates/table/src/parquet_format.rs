@@ -2,7 +2,10 @@
 
 use std::io::Cursor;
 
-use polars_core::prelude::{Column as Series, DataFrame, DataType, NamedFrom, PolarsError, Series as Data};
+use polars_core::prelude::{
+    Column as Series, DataFrame, DataType, IntoSeries, ListBuilderTrait, ListPrimitiveChunkedBuilder, NamedFrom,
+    PolarsError, Series as Data, UInt64Type,
+};
 use polars_io::prelude::{ParquetReader, ParquetWriter, SerReader};
 
 use crate::table::{Column, Table, TableError};
@@ -34,21 +37,54 @@ fn to_series(name: &str, column: &Column) -> Series {
         }
         Column::Count(cells) => Data::new(name.into(), cells).into(),
         Column::Real(cells) => Data::new(name.into(), cells).into(),
+        Column::Counts(cells) => {
+            let numbers = cells.iter().flatten().map(Vec::len).sum();
+            let mut lists =
+                ListPrimitiveChunkedBuilder::<UInt64Type>::new(name.into(), cells.len(), numbers, DataType::UInt64);
+            for cell in cells {
+                lists.append_opt_slice(cell.as_deref());
+            }
+            lists.finish().into_series().into()
+        }
     }
 }
 
-/// Columns of other widths and signs, as other tools write them, are widened to ours.
+/// Columns of other widths and signs, as other tools write them, are widened to ours; whole numbers of which some are
+/// negative become real.
 fn from_series(series: &Series) -> Result<Column, TableError> {
     let dtype = series.dtype();
     Ok(if *dtype == DataType::String {
         Column::Text(series.str().map_err(failed)?.iter().map(|cell| cell.map(str::to_owned)).collect())
     } else if dtype.is_integer() {
-        let counts = series.strict_cast(&DataType::UInt64).map_err(failed)?;
-        Column::Count(counts.u64().map_err(failed)?.iter().collect())
+        match series.strict_cast(&DataType::UInt64) {
+            Ok(counts) => Column::Count(counts.u64().map_err(failed)?.iter().collect()),
+            Err(_) => Column::Real(signed(series)?),
+        }
+    } else if dtype.is_list() {
+        let lists = series.list().map_err(failed)?;
+        Column::Counts(lists.series_iter().map(|cell| cell.as_ref().map(counts).transpose()).collect::<Result<_, _>>()?)
     } else {
         let reals = series.strict_cast(&DataType::Float64).map_err(failed)?;
         Column::Real(reals.f64().map_err(failed)?.iter().collect())
     })
+}
+
+/// The numbers of one list.
+fn counts(list: &Data) -> Result<Vec<u64>, TableError> {
+    let numbers = list.strict_cast(&DataType::UInt64).map_err(failed)?;
+    let missing = || TableError::Parquet(format!("column `{}`: a list with a missing number", list.name()));
+    numbers.u64().map_err(failed)?.iter().map(|number| number.ok_or_else(missing)).collect()
+}
+
+/// Whole numbers below zero, as long as real numbers hold them exactly.
+fn signed(series: &Series) -> Result<Vec<Option<f64>>, TableError> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let reals = series.strict_cast(&DataType::Float64).map_err(failed)?;
+    let reals: Vec<Option<f64>> = reals.f64().map_err(failed)?.iter().collect();
+    match reals.iter().flatten().find(|x| x.abs() >= EXACT) {
+        Some(x) => Err(TableError::Parquet(format!("column `{}`: {x} beside negative numbers", series.name()))),
+        None => Ok(reals),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

@@ -16,6 +16,8 @@ pub enum Column {
     Count(Vec<Option<u64>>),
     /// Finite real numbers.
     Real(Vec<Option<f64>>),
+    /// Lists of whole numbers. CSV has none: there they become text, numbers with spaces between.
+    Counts(Vec<Option<Vec<u64>>>),
 }
 
 impl Column {
@@ -40,6 +42,7 @@ impl Column {
             Self::Text(cells) => cells.len(),
             Self::Count(cells) => cells.len(),
             Self::Real(cells) => cells.len(),
+            Self::Counts(cells) => cells.len(),
         }
     }
 
@@ -55,13 +58,17 @@ impl Column {
             Self::Count(cells) => cells[row].map(|n| n.to_string()).unwrap_or_default(),
             // `Debug` keeps the point of a whole number, so that the column reads back as real.
             Self::Real(cells) => cells[row].map(|x| format!("{x:?}")).unwrap_or_default(),
+            Self::Counts(cells) => {
+                let numbers = cells[row].iter().flatten().map(ToString::to_string);
+                numbers.collect::<Vec<_>>().join(" ")
+            }
         }
     }
 
-    /// A cell as a number; nothing for text and for missing cells.
+    /// A cell as a number; nothing for text, lists and missing cells.
     pub fn number(&self, row: usize) -> Option<f64> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Counts(_) => None,
             Self::Count(cells) => cells[row].map(|n| n as f64),
             Self::Real(cells) => cells[row],
         }
@@ -73,6 +80,7 @@ impl Column {
             Self::Text(cells) => Self::Text(rows.iter().map(|&row| cells[row].clone()).collect()),
             Self::Count(cells) => Self::Count(rows.iter().map(|&row| cells[row]).collect()),
             Self::Real(cells) => Self::Real(rows.iter().map(|&row| cells[row]).collect()),
+            Self::Counts(cells) => Self::Counts(rows.iter().map(|&row| cells[row].clone()).collect()),
         }
     }
 
@@ -81,6 +89,7 @@ impl Column {
         match self {
             Self::Text(cells) => cells[a].cmp(&cells[b]),
             Self::Count(cells) => cells[a].cmp(&cells[b]),
+            Self::Counts(cells) => cells[a].cmp(&cells[b]),
             Self::Real(cells) => match (cells[a], cells[b]) {
                 (Some(x), Some(y)) => x.total_cmp(&y),
                 (x, y) => x.is_some().cmp(&y.is_some()),

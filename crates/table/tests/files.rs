@@ -33,6 +33,18 @@ fn both_formats_return_what_was_written() {
 }
 
 #[test]
+fn lists_are_columns_of_parquet_and_text_in_csv() {
+    let lists = table(vec![
+        ("nodes", Column::Counts(vec![Some(vec![0, u64::MAX]), None, Some(Vec::new())])),
+        ("none", Column::Counts(vec![None, None, None])),
+    ]);
+    let bytes = lists.encode(Format::Parquet).expect("encodes");
+    assert_eq!(Table::decode(bytes, Format::Parquet).expect("decodes"), lists);
+    let text = String::from_utf8(lists.encode(Format::Csv).expect("encodes")).expect("text");
+    assert_eq!(text, "nodes,none\n0 18446744073709551615,\n,\n,\n");
+}
+
+#[test]
 fn csv_is_plain_to_read() {
     let text = String::from_utf8(sample().encode(Format::Csv).expect("encodes")).expect("text");
     let expected = "scheduler,seed,rate,p99,nothing\nDualMap (β=1.5),1,1.0,,\n\"a, \"\"b\"\"\",,0.30000000000000004,5e-324,\n\

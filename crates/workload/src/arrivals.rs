@@ -3,13 +3,14 @@
 //! A process of unit rate runs on a clock of its own, whose speed is the rate, times the modulators. So any law of gaps
 //! combines with any modulation, and classes that share a modulator burst together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trimtab_core::{PS_PER_S, RngStreams, SimTime, StreamRng, exponential, normal};
 
 use crate::law::{gamma, weibull, weibull_shape};
 
 /// How sessions arrive, apart from their rate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ArrivalSpec {
     /// The law of the gaps.
@@ -27,7 +28,7 @@ pub struct ArrivalSpec {
 }
 
 /// The law of the gaps between arrivals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Process {
     /// Exponential gaps.
@@ -42,7 +43,7 @@ pub enum Process {
 }
 
 /// The rate times exp of an autoregressive process, mean 1, in steps of 10 s.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drift {
     /// Standard deviation of the logarithm of the rate.
@@ -52,7 +53,7 @@ pub struct Drift {
 }
 
 /// The rate times 1 + amplitude * sine, in 96 steps a period.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Diurnal {
     /// Below 1.
@@ -62,7 +63,7 @@ pub struct Diurnal {
 }
 
 /// Every so often the rate is multiplied for a while; the mean rate stays.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bursts {
     /// Mean time from the end of one to the start of the next (exponential).
@@ -74,7 +75,7 @@ pub struct Bursts {
 }
 
 /// States with relative rates; exponential stays, then any other state. The mean rate stays.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct States {
     /// Relative rates.

@@ -470,7 +470,7 @@ impl<'o> Builder<'o> {
         if distinct * 2 < count {
             let text = format!(
                 "{distinct} distinct times for {count} requests: gaps between arrivals are those of a coarse clock \
-                 (`--jitter-s` spreads them)"
+                 (`--jitter-ticks` spreads them)"
             );
             self.note_file(NoteKind::Warning, text);
         }

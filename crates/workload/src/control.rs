@@ -31,21 +31,33 @@ impl Trace {
         gaps.sort_unstable();
         let usual = gaps.get(gaps.len() / 2).copied().unwrap_or(0);
         let mut at = 0;
+        // A turn never comes before the one it continues.
+        let mut turns: FxHashMap<SessionId, SimTime> = FxHashMap::default();
         for request in &mut self.requests {
             at += usize::from(times[at] != request.arrival.0);
             let room = times.get(at + 1).map_or(usual, |next| next - request.arrival.0);
             // A draw has 53 bits; a tick of 200 days has 64.
             let offset = (u128::from(room) * u128::from(draw53(uniform01(&mut rng)))) >> 53;
             request.arrival.0 += u64::try_from(offset).expect("below the distance to the next tick");
+            if let Some(session) = request.session {
+                let turn = turns.entry(session).or_default();
+                request.arrival = request.arrival.max(*turn);
+                *turn = request.arrival;
+            }
         }
         self.reorder();
         self.note(format!("arrivals were spread within their ticks, seed {seed}"));
     }
 
-    /// Replaces arrival times: sessions, and requests without one, arrive by this process; turns keep their distance to
-    /// the start of their session.
+    /// Replaces arrival times: sessions, and requests without one, arrive by this process, so that there are `rate` requests
+    /// per second in the long run; turns keep their distance to the start of their session.
     pub fn retime(&mut self, spec: &ArrivalSpec, rate: f64, seed: u64) -> Result<(), RescaleError> {
-        let mut arrivals = Arrivals::new(spec, rate, RngStreams::new(seed), "retimed", "retimed");
+        let mut sessions: Vec<SessionId> = self.requests.iter().filter_map(|r| r.session).collect();
+        let alone = self.requests.len() - sessions.len();
+        sessions.sort_unstable_by_key(|session| session.0);
+        sessions.dedup();
+        let share = (sessions.len() + alone) as f64 / self.requests.len().max(1) as f64;
+        let mut arrivals = Arrivals::new(spec, rate * share, RngStreams::new(seed), "retimed", "retimed");
         let mut starts: FxHashMap<SessionId, (SimTime, SimTime)> = FxHashMap::default();
         for request in &mut self.requests {
             let known = request.session.and_then(|session| starts.get(&session).copied());
@@ -61,12 +73,13 @@ impl Trace {
         }
         self.timed = true;
         self.reorder();
-        self.note(format!("arrivals were drawn at {rate} per second, seed {seed}"));
+        self.note(format!("arrivals were drawn, {rate} per second, seed {seed}"));
         Ok(())
     }
 
-    /// Sorts by arrival and numbers anew.
-    fn reorder(&mut self) {
+    /// After requests were dropped or their arrivals moved: sorts by arrival and numbers anew. Until then the ids are
+    /// those from before.
+    pub fn reorder(&mut self) {
         self.requests.sort_by_key(|r| r.arrival);
         if !self.delays.is_empty() {
             self.delays = self.requests.iter().map(|r| self.delays[r.id.index()]).collect();
@@ -109,7 +122,7 @@ impl Trace {
         starts.reverse();
         let source = Recorded { sessions: sessions.into_iter() };
         let stream = Stream { source: Box::new(source), starts: Starts::Listed(starts) };
-        Box::new(SessionWorkload::new(self.forest, vec![stream], mode, SimTime::ZERO, None, None))
+        Box::new(SessionWorkload::new(self.forest, vec![stream], mode, SimTime::ZERO, None, SimTime::MAX, None))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use trimtab_core::SimTime;
 
 use crate::build::Builder;
@@ -55,7 +57,8 @@ impl Default for ReadOptions {
 }
 
 /// What becomes of a request without output: in BurstGPT, one that failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum ZeroOutput {
     /// It is left out, and counted.
     #[default]

@@ -133,6 +133,7 @@ pub(crate) struct SessionWorkload {
     now: SimTime,
     issued: u32,
     left: u64,
+    until: SimTime,
     sessions: u32,
     spare: Plan,
     cuts: Vec<u32>,
@@ -151,13 +152,14 @@ struct Active {
 }
 
 impl SessionWorkload {
-    /// The first `limit` requests of these streams. Times are rounded down to multiples of `tick`, if that is not zero.
+    /// The first `limit` requests of these streams, as far as they arrive before `until`. Times are rounded down to multiples of `tick`, if that is not zero.
     pub(crate) fn new(
         forest: PrefixForest,
         mut streams: Vec<Stream>,
         mode: Loop,
         tick: SimTime,
         limit: Option<u64>,
+        until: SimTime,
         tenants: Option<(Ranks, RngStreams)>,
     ) -> Self {
         let next_start = streams.iter_mut().map(|stream| stream.starts.next()).collect();
@@ -178,6 +180,7 @@ impl SessionWorkload {
             now: SimTime::ZERO,
             issued: 0,
             left: limit.unwrap_or(u64::from(u32::MAX)),
+            until,
             sessions: 0,
             spare: Plan::default(),
             cuts: Vec::new(),
@@ -368,7 +371,7 @@ impl Workload for SessionWorkload {
         if self.left == 0 {
             return None;
         }
-        self.due.peek().map(|&Reverse((due, ..))| self.arrival(due))
+        self.due.peek().map(|&Reverse((due, ..))| self.arrival(due)).filter(|&arrival| arrival < self.until)
     }
 
     fn next(&mut self) -> Option<Request> {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use trimtab_core::{FixedWorkload, nearest_name};
 use trimtab_engine::{EvictionConfig, evictions};
 use trimtab_experiment::caches::{CachePoint, CacheStudy, StaticRouter, study};
-use trimtab_report::{PictureFormat, Theme, miss_ratio, write_figure};
+use trimtab_report::{Theme, miss_ratio, picture};
 use trimtab_workload::{GenOptions, ReadOptions, generator_by_name, read_file};
 
 use crate::exit::Failure;
@@ -60,12 +60,9 @@ pub(crate) struct Args {
     /// One JSON array
     #[arg(long)]
     json: bool,
-    /// Draw the miss ratios into this folder
-    #[arg(long, value_name = "DIR")]
+    /// Draw the miss ratios (.svg, .pdf or .png), the points drawn as CSV beside it
+    #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// svg, pdf, png
-    #[arg(long, value_delimiter = ',', default_value = "svg", requires = "plot")]
-    plot_formats: Vec<PictureFormat>,
 }
 
 fn router(text: &str) -> Result<StaticRouter, String> {
@@ -85,7 +82,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         seed: args.seed,
     };
     let points = study(&workload.forest, &workload.requests, &options).map_err(Failure::usage)?;
-    if let Some(folder) = &args.plot {
+    if let Some(path) = &args.plot {
         let curves: Vec<(String, Vec<(u64, f64)>)> = options
             .policies
             .iter()
@@ -94,10 +91,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
                 (name.clone(), of.map(|point| (point.capacity_blocks, 1.0 - point.hit_tokens)).collect())
             })
             .collect();
-        let labels: Vec<String> = curves.iter().map(|(name, _)| name.clone()).collect();
-        let figure = miss_ratio::figure(&curves);
-        let files = write_figure(&figure, &labels, &args.plot_formats, &Theme::default(), folder);
-        for file in files.map_err(Failure::data)? {
+        for file in picture(&miss_ratio::figure(&curves), &Theme::default(), path).map_err(Failure::data)? {
             printer.note(&format!("figure: {}", file.display()));
         }
     }

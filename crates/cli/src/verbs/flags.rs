@@ -1,10 +1,12 @@
 //! The flags of `trimtab run` that stand for one value of a scenario each. A default is never said here: help shows that
 //! of the scenario.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use serde_json::Value;
 use trimtab_experiment::overrides::Override;
 use trimtab_experiment::scenario::Scenario;
+
+use crate::workload_flags;
 
 /// What is written after a flag.
 enum Takes {
@@ -16,9 +18,11 @@ enum Takes {
     Kind,
     /// Nothing: the flag sets this.
     Nothing(&'static str),
+    /// A short form, and the value that it stands for.
+    Short(&'static str, fn(&str) -> Result<String, String>),
 }
 
-use Takes::{Kind, Nothing, Text, Value as Number};
+use Takes::{Kind, Nothing, Short, Text, Value as Number};
 
 /// Name, dotted path, what it takes, help.
 const FLAGS: &[(&str, &str, Takes, &str)] = &[
@@ -30,10 +34,65 @@ const FLAGS: &[(&str, &str, Takes, &str)] = &[
     ("rate", "workload.rate", Number("RPS"), "Rescale the arrival clock to this many requests per second"),
     ("speedup", "workload.speedup", Number("X"), "Divide arrival times by this"),
     (
+        "arrivals",
+        "workload.arrivals",
+        Short("PROCESS", workload_flags::arrivals),
+        "Arrival process instead of the recorded times: poisson, constant, gamma:CV, weibull:CV, or JSON such as \
+         '{\"states\":{\"rates\":[0.2,1.8],\"stay_s\":60}}' (see docs/workloads.md)",
+    ),
+    (
         "jitter-s",
         "workload.jitter_s",
         Number("SECONDS"),
         "Move each arrival later by up to this, seeded: spreads the ticks of a coarse clock",
+    ),
+    (
+        "jitter-ticks",
+        "workload.jitter_ticks",
+        Nothing("true"),
+        "Spread arrivals that share a time up to the next time, seeded",
+    ),
+    ("keep-sessions", "workload.keep_sessions", Number("SHARE"), "Keep each session with this probability, seeded"),
+    ("start", "workload.start_s", Number("SECONDS"), "Begin at this time of the trace, which becomes 0"),
+    ("duration", "workload.duration_s", Number("SECONDS"), "The requests of this many seconds"),
+    (
+        "trace-block",
+        "workload.trace_block",
+        Number("N"),
+        "Tokens of one block id of the trace, when they are not those of its format",
+    ),
+    (
+        "zero-output",
+        "workload.zero_output",
+        Text("WHAT"),
+        "Requests without output: drop, or one (token, which is what a prefill yields)",
+    ),
+    ("lenient", "workload.lenient", Nothing("true"), "Skip and count faulty rows, up to 1 % of them"),
+    ("max-dropped", "workload.max_dropped", Number("SHARE"), "The share of rows that may be skipped, instead of 0.01"),
+    ("strict-order", "workload.strict_order", Nothing("true"), "Refuse times that decrease, instead of sorting"),
+    (
+        "tenants",
+        "workload.tenants",
+        Short("N[:SKEW]", tenants),
+        "So many tenants, the r-th with a rate in proportion to r^-SKEW",
+    ),
+    (
+        "closed-loop",
+        "workload.loop",
+        Nothing("{ kind = \"sessions\" }"),
+        "A turn of a session waits for the end of the turn before it",
+    ),
+    (
+        "users",
+        "workload.loop",
+        Short("N", users),
+        "So many users, one request at a time each, instead of arrival times",
+    ),
+    (
+        "think-s",
+        "workload.loop.think_s",
+        Number("SECONDS"),
+        "Seconds between an answer and the next request, where the workload does not say them",
     ),
     ("model", "cluster.model", Text("NAME"), "Model: catalogue name, TOML file or Hugging Face config.json"),
     ("hardware", "cluster.hardware", Text("NAME"), "Hardware: catalogue name or TOML file"),
@@ -67,7 +126,21 @@ const FLAGS: &[(&str, &str, Takes, &str)] = &[
 ];
 
 /// Flags that exclude each other.
-const EITHER: [(&str, &str); 2] = [("trace", "workload"), ("rate", "speedup")];
+const EITHER: [(&str, &str); 3] = [("trace", "workload"), ("rate", "speedup"), ("closed-loop", "users")];
+
+/// Flags without effect unless one of some others is given: flag, name of the others, the others.
+const NEEDS: [(&str, &str, &[&str]); 2] =
+    [("think-s", "a closed loop", &["closed-loop", "users"]), ("max-dropped", "leniency", &["lenient"])];
+
+fn tenants(text: &str) -> Result<String, String> {
+    let tenants = workload_flags::tenants(text)?;
+    Ok(format!("{{ count = {}, skew = {:?} }}", tenants.count, tenants.skew))
+}
+
+fn users(text: &str) -> Result<String, String> {
+    let count: u32 = text.parse().map_err(|_| format!("`{text}` is not a number of users"))?;
+    Ok(format!("{{ kind = \"users\", count = {count} }}"))
+}
 
 /// What the flags say, in the order of the list.
 #[derive(Clone, Debug, Default)]
@@ -102,15 +175,21 @@ impl clap::Args for Flags {
         let defaults = serde_json::to_value(Scenario::default()).unwrap_or_default();
         let arg = |(name, path, takes, help): &(&'static str, &'static str, Takes, &'static str)| {
             let arg = Arg::new(*name).long(*name);
+            let arg = match NEEDS.iter().find(|(flag, ..)| flag == name) {
+                Some((_, group, _)) => arg.requires(group),
+                None => arg,
+            };
             let arg = match takes {
                 Number(name) | Text(name) => arg.value_name(*name),
+                Short(name, parse) => arg.value_name(*name).value_parser(*parse),
                 Kind => arg.value_name("KIND"),
                 Nothing(_) => return arg.help(*help).action(ArgAction::SetTrue),
             };
             let other = EITHER.iter().find_map(|(a, b)| (a == name).then_some(*b));
             arg.help(format!("{help}{}", shown(&defaults, path))).conflicts_with_all(other)
         };
-        command.args(FLAGS.iter().map(arg))
+        let groups = NEEDS.map(|(_, group, others)| ArgGroup::new(group).args(others).multiple(true));
+        command.args(FLAGS.iter().map(arg)).groups(groups)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

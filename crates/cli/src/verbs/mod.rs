@@ -13,6 +13,7 @@ pub(crate) mod diff;
 pub(crate) mod experiment;
 pub(crate) mod explain;
 mod flags;
+pub(crate) mod fuzz;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod merge;

@@ -27,15 +27,20 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
-    let theme = match std::fs::read_to_string(&args.theme) {
-        Ok(text) => Theme::parse(&text),
-        Err(_) => Theme::named(&args.theme),
-    };
-    let theme = theme.map_err(Failure::usage)?;
+    let theme = theme(&args.theme)?;
     let out = args.out.clone().unwrap_or_else(|| plots(&args.results));
     let files = plot(&args.results, args.figure.as_deref(), &args.formats, &theme, &out).map_err(Failure::data)?;
     let lines: Vec<String> = files.iter().map(|file| format!("{}\n", file.display())).collect();
     printer.result(&lines.concat())
+}
+
+/// The theme of this name, or in this file.
+pub(super) fn theme(name: &str) -> Result<Theme, Failure> {
+    let theme = match std::fs::read_to_string(name) {
+        Ok(text) => Theme::parse(&text),
+        Err(_) => Theme::named(name),
+    };
+    theme.map_err(Failure::usage)
 }
 
 /// The folder of the figures of a results folder.

@@ -13,6 +13,7 @@ use trimtab_experiment::rows;
 use trimtab_experiment::scenario::Scenario;
 use trimtab_experiment::simulate::{self, Mode};
 use trimtab_experiment::spec::{Output, Source};
+use trimtab_experiment::workload;
 use trimtab_sched::Registry;
 
 use super::flags::Flags;
@@ -93,6 +94,12 @@ impl Args {
             Some(spec) => self.cell(spec, registry)?,
             None => Scenario::default(),
         };
+        // For a generator, the arrival process is a parameter.
+        if base.workload.kind.is_some() || overrides.iter().any(|one| one.path == "workload.kind") {
+            for one in overrides.iter_mut().filter(|one| one.path == "workload.arrivals") {
+                one.path = "workload.params.arrivals".into();
+            }
+        }
         overridden(&base, &overrides).map_err(Failure::usage)
     }
 
@@ -125,14 +132,14 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let registry = Registry::default();
     let scenario = args.scenario(&registry)?;
     // Everything is checked before anything is read.
-    simulate::check_workload(&scenario.workload, false)?;
+    workload::check(&scenario.workload, false)?;
     scenario.scheduler_def(&registry)?;
     scenario.cluster_config(args.stepping, false)?;
     let scenario = scenario.resolved()?;
     for path in [&args.requests_out, &args.decisions_out].into_iter().flatten() {
         claim(path)?;
     }
-    let mut workload = workload(&scenario, printer)?;
+    let mut workload = watched(&scenario, printer)?;
     let start = now();
     let result = simulate::simulate(&scenario, &registry, &mut workload, args.mode())?;
     workload.bar.finish_and_clear();
@@ -155,19 +162,20 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
 }
 
 /// The requests, generated or read, watched by a progress line.
-fn workload(scenario: &Scenario, printer: Printer) -> Result<Watched, Failure> {
-    if let Some(inner) = simulate::generated(scenario)? {
+fn watched(scenario: &Scenario, printer: Printer) -> Result<Watched, Failure> {
+    if let Some(inner) = workload::generated(scenario)? {
         return Ok(Watched { inner, bar: printer.progress(scenario.workload.limit.unwrap_or(0), "requests") });
     }
-    let trace = simulate::load(scenario)?;
+    let trace = workload::load(scenario)?;
     for note in &trace.notes {
         printer.note(&note.to_string());
     }
     if let Some(note) = trace.block_note(scenario.cluster.block_tokens) {
         printer.note(&format!("warning: {note}"));
     }
+    let mode = scenario.workload.r#loop.mode()?;
     let bar = printer.progress(trace.requests.len() as u64, "requests");
-    Ok(Watched { inner: Box::new(trace.into_workload()), bar })
+    Ok(Watched { inner: trace.into_loop(mode), bar })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the simulator's own speed, for stderr only")]

@@ -3,10 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
-use trimtab_workload::{GenOptions, ReadOptions, Stats, StatsOptions, Trace, generator_by_name, read_file, write_file};
+use trimtab_experiment::scenario::{Scenario, Workload};
+use trimtab_experiment::{trace_file, workload};
+use trimtab_report::picture;
+use trimtab_workload::{CanonicalWriter, Stats, StatsOptions, Trace, TraceFile};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
+use crate::trace_figure;
+use crate::workload_flags::{Extent, Generating, Reading, Timing};
 
 /// Arguments of `trimtab trace`.
 #[derive(Debug, ClapArgs)]
@@ -21,32 +26,21 @@ enum What {
     Stats(StatsArgs),
     /// Read it all and say what is wrong with it
     Validate(Source),
-    /// Write it in the canonical form (JSON lines; compressed when the name ends in .zst or .gz)
+    /// Write it in the canonical form: JSON lines, compressed if the name ends in .zst or .gz; Parquet for .parquet
     Convert(ConvertArgs),
-    /// Write a generated workload in the canonical form
+    /// Write a generated workload in the same form
     Generate(GenerateArgs),
 }
 
 /// Which trace, and how to read it.
 #[derive(Debug, ClapArgs)]
 struct Source {
-    /// Trace file; compressed ones too
+    /// Trace file; compressed ones and Parquet too
     file: PathBuf,
-    /// Force the format (see `trimtab list formats`)
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
-    /// The first N requests
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Cut prompts to N tokens, keeping the head
-    #[arg(long, value_name = "N")]
-    max_input_tokens: Option<u32>,
-    /// Skip and count faulty rows, up to 1 % of them
-    #[arg(long)]
-    lenient: bool,
-    /// Refuse times that decrease
-    #[arg(long)]
-    strict_order: bool,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    extent: Extent,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -65,13 +59,24 @@ struct StatsArgs {
     /// One JSON document
     #[arg(long)]
     json: bool,
+    /// Draw LRU hit ratios, popularity and reuse into this file (.svg, .pdf or .png), the points beside it as CSV
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Theme of the figure: paper, paper-wide, slide, or a TOML file
+    #[arg(long, default_value = "paper-wide", requires = "plot")]
+    theme: String,
 }
 
 #[derive(Debug, ClapArgs)]
 struct ConvertArgs {
     #[command(flatten)]
     source: Source,
-    /// Where it goes
+    #[command(flatten)]
+    timing: Timing,
+    /// Seed of every random stream
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where it goes; what it becomes is told from the end of the name
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -83,42 +88,42 @@ struct GenerateArgs {
     /// Parameter of the generator (see `trimtab explain`)
     #[arg(long, value_name = "KEY=VALUE")]
     param: Vec<String>,
-    /// How many requests
-    #[arg(long, value_name = "N")]
-    limit: u64,
-    /// Requests per second, instead of the generator's own
-    #[arg(long, value_name = "RPS")]
-    rate: Option<f64>,
+    #[command(flatten)]
+    generating: Generating,
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    timing: Timing,
     /// Seed of every random stream
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where it goes
+    /// Where it goes; what it becomes is told from the end of the name
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
 }
 
 impl Source {
-    fn read(&self, printer: Printer) -> Result<Trace, Failure> {
-        let options = ReadOptions {
-            format: self.format.clone(),
-            limit: self.limit,
-            max_input_tokens: self.max_input_tokens,
-            lenient: self.lenient,
-            strict_order: self.strict_order,
-            ..ReadOptions::default()
-        };
-        let trace = read_file(&self.file, &options).map_err(Failure::data)?;
-        for note in &trace.notes {
-            printer.note(&note.to_string());
-        }
-        Ok(trace)
+    fn workload(&self) -> Workload {
+        self.reading.apply(self.extent.apply(Workload { trace: Some(self.file.clone()), ..Workload::default() }))
     }
+
+    fn read(&self, printer: Printer) -> Result<Trace, Failure> {
+        Ok(noted(workload::read(&self.workload())?, printer))
+    }
+}
+
+/// Says what was noticed.
+fn noted(trace: Trace, printer: Printer) -> Trace {
+    for note in &trace.notes {
+        printer.note(&note.to_string());
+    }
+    trace
 }
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     match &args.what {
         What::Stats(args) => stats(args, printer),
-        What::Convert(args) => write(&args.source.read(printer)?, &args.out, printer),
+        What::Convert(args) => convert(args, printer),
         What::Generate(args) => generate(args, printer),
         What::Validate(source) => {
             let trace = source.read(printer)?;
@@ -139,23 +144,56 @@ fn stats(args: &StatsArgs, printer: Printer) -> Result<(), Failure> {
     if let Some(capacities) = &args.capacities {
         options.capacities.clone_from(capacities);
     }
+    let theme = super::plot::theme(&args.theme)?;
     let stats = Stats::of_trace(&args.source.read(printer)?, &options);
+    if let Some(path) = &args.plot {
+        let name = args.source.file.file_stem().unwrap_or_default().to_string_lossy();
+        let figure = trace_figure::figure(&stats, &name)
+            .ok_or_else(|| Failure::data("nothing to draw: no prefix of this trace ever comes back"))?;
+        for file in picture(&figure, &theme, path).map_err(Failure::data)? {
+            printer.note(&format!("figure: {}", file.display()));
+        }
+    }
     if args.json { printer.json(&stats) } else { printer.result(&stats.render()) }
+}
+
+fn convert(args: &ConvertArgs, printer: Printer) -> Result<(), Failure> {
+    let workload = args.timing.apply(args.source.workload())?;
+    let trace = noted(workload::load(&Scenario { workload, seed: args.seed, ..Scenario::default() })?, printer);
+    trace_file::write(&trace, &args.out)?;
+    printer.note(&format!("{} requests in {}", trace.requests.len(), args.out.display()));
+    Ok(())
 }
 
 /// Tokens of a block in which a generated workload's prompts are told apart in files.
 const GENERATED_BLOCK: u32 = 512;
 
 fn generate(args: &GenerateArgs, printer: Printer) -> Result<(), Failure> {
-    let def = generator_by_name(&args.name).map_err(Failure::usage)?;
-    let options = GenOptions { seed: args.seed, requests: Some(args.limit), rate: args.rate, ..GenOptions::default() };
-    let params = super::pairs("--param", &args.param)?;
-    let mut workload = def.generate(&params, &options).map_err(Failure::usage)?;
-    write(&Trace::record(&mut *workload, GENERATED_BLOCK), &args.out, printer)
+    let workload = args.extent.apply(Workload::default());
+    let workload = args.generating.apply(Some(args.name.clone()), "--param", &args.param, workload)?;
+    let scenario = Scenario { workload: args.timing.apply(workload)?, seed: args.seed, ..Scenario::default() };
+    workload::check(&scenario.workload, false)?;
+    let mut requests = workload::workload(&scenario)?;
+    let count = if trace_file::is_parquet(&args.out) {
+        let trace = Trace::record(&mut *requests, GENERATED_BLOCK);
+        trace_file::write(&trace, &args.out)?;
+        trace.requests.len()
+    } else {
+        stream(&mut *requests, &args.out)
+            .map_err(|error| Failure::data(format!("cannot write {}: {error}", args.out.display())))?
+    };
+    printer.note(&format!("{count} requests in {}", args.out.display()));
+    Ok(())
 }
 
-fn write(trace: &Trace, out: &Path, printer: Printer) -> Result<(), Failure> {
-    write_file(trace, out).map_err(|error| Failure::data(format!("cannot write {}: {error}", out.display())))?;
-    printer.note(&format!("{} requests in {}", trace.requests.len(), out.display()));
-    Ok(())
+/// Writes requests as they come; how many.
+fn stream(requests: &mut dyn trimtab_core::Workload, out: &Path) -> std::io::Result<usize> {
+    let mut writer = CanonicalWriter::new(TraceFile::create(out)?, GENERATED_BLOCK, true, &[], &[])?;
+    let mut count = 0;
+    while let Some(request) = requests.next() {
+        writer.push(requests.forest(), &request, None)?;
+        count += 1;
+    }
+    writer.finish()?.finish()?;
+    Ok(count)
 }

@@ -340,6 +340,13 @@ impl KvCache {
         }
     }
 
+    /// Loses all cached blocks that nobody pins; they do not count as evicted.
+    pub(crate) fn flush(&mut self) {
+        let blocks = self.cached;
+        self.evict(blocks);
+        self.evicted -= blocks;
+    }
+
     /// Checks the conservation of blocks. Cheap enough for every event.
     pub(crate) fn check(&self) {
         assert_eq!(

@@ -20,12 +20,13 @@ impl Simulation<'_> {
         let slot = self.seqs.insert(request, self.workload.forest());
         self.slots.insert(request.id, slot);
         self.rows.push(Row::open(&request));
+        self.wait_for(slot);
         let router = self.config.router;
         if router.serial && router.decision > SimTime::ZERO {
             let start = self.now.max(self.router_free);
             self.router_free = start + router.decision;
             if start > self.now {
-                self.set(start, Class::Decision, slot);
+                self.ask_later(slot, start - self.now);
                 return;
             }
         }
@@ -33,6 +34,10 @@ impl Simulation<'_> {
     }
 
     pub(super) fn decide(&mut self, slot: u32) {
+        if self.fleet.members.is_empty() {
+            self.stranded.push(slot);
+            return;
+        }
         let decision = self.ask(slot);
         let decided = match decision {
             Decision::Route(to) => Decided::Route(to),
@@ -46,7 +51,10 @@ impl Simulation<'_> {
                 let fetch = fetch_of(self.seqs[slot].request.id, actions.list());
                 self.dispatch(slot, to, self.config.router.decision, fetch);
             }
-            Decision::Park => self.parked += 1,
+            Decision::Park => {
+                self.seqs[slot].parked = true;
+                self.parked += 1;
+            }
             Decision::Reject => self.reject(slot),
         }
         self.carry_out(&actions);
@@ -93,7 +101,7 @@ impl Simulation<'_> {
         let mut scheduler = self.scheduler.take().expect("a scheduler is asked one thing at a time");
         let mut actions = std::mem::take(&mut self.actions);
         let looks = self.looks(because);
-        let view = ClusterView::new(self.now, &self.members, self.signals, &self.counters, &looks);
+        let view = ClusterView::new(self.now, &self.fleet.members, self.signals, &self.counters, &looks);
         let answer = question(&mut *scheduler, &looks, &view, &mut actions);
         self.scheduler = Some(scheduler);
         self.actions = actions;
@@ -110,7 +118,7 @@ impl Simulation<'_> {
             slots: &self.slots,
             forest: self.workload.forest(),
             beliefs: &self.beliefs,
-            reports: self.reports.latest(),
+            reports: &self.reports,
             transit: &self.transit,
             links: &self.links,
             router: self.config.router,
@@ -127,7 +135,7 @@ impl Simulation<'_> {
         let to = decided.instance();
         let regret = to.filter(|_| self.config.decisions == DecisionLog::Regret).map(|to| {
             let looks = self.looks(request);
-            let mut tried = self.members.iter().map(|&i| (looks.trial_ps(request, prompt, i), i));
+            let mut tried = self.fleet.members.iter().map(|&i| (looks.trial_ps(request, prompt, i), i));
             let (best_ps, best) = tried.by_ref().min().expect("there is a member");
             Regret { best, best_ttft: SimTime(best_ps), chosen_ttft: SimTime(looks.trial_ps(request, prompt, to)) }
         });
@@ -145,14 +153,12 @@ impl Simulation<'_> {
         for &action in actions.list() {
             match action {
                 Action::Route { request, to } => {
-                    self.parked -= 1;
-                    let slot = self.slot(request);
+                    let Some(slot) = self.unpark(request) else { continue };
                     self.log(slot, Decided::Route(to), actions);
                     self.dispatch(slot, to, SimTime::ZERO, fetch_of(request, actions.list()));
                 }
                 Action::Reject { request } => {
-                    self.parked -= 1;
-                    let slot = self.slot(request);
+                    let Some(slot) = self.unpark(request) else { continue };
                     self.log(slot, Decided::Reject, actions);
                     self.reject(slot);
                 }
@@ -170,6 +176,15 @@ impl Simulation<'_> {
         }
     }
 
+    /// A request is parked no more. `None` when it is not, because its client hung up.
+    fn unpark(&mut self, request: RequestId) -> Option<u32> {
+        let slot = self.slots.get(&request).copied().filter(|&slot| self.seqs[slot].parked);
+        assert!(slot.is_some() || self.config.clients.is_some(), "a scheduler acted on a request that is not parked");
+        self.seqs[slot?].parked = false;
+        self.parked -= 1;
+        slot
+    }
+
     fn slot(&self, request: RequestId) -> u32 {
         *self.slots.get(&request).expect("schedulers act on requests that are in the system")
     }
@@ -177,7 +192,7 @@ impl Simulation<'_> {
     /// Sends a request to an instance. It leaves the router after `work`.
     fn dispatch(&mut self, slot: u32, to: InstanceId, work: SimTime, fetch: Option<Fetch>) {
         let index = to.index();
-        assert!(self.members.binary_search(&to).is_ok(), "a scheduler chose an instance that cannot be chosen");
+        assert!(self.fleet.members.binary_search(&to).is_ok(), "a scheduler chose an instance that cannot be chosen");
         if !self.instances[index].borrow().fits(&self.seqs[slot]) {
             let Request { id, arrival, .. } = self.seqs[slot].request;
             self.rows[id.index()].instance = to;
@@ -197,7 +212,7 @@ impl Simulation<'_> {
         // The router's books go by what it believes. A look into the true cache can be left to the instance.
         let seen = there > self.now || self.config.signals.prefix != PrefixSignal::Oracle;
         let (beliefs, seq, forest) = (self.beliefs.get_mut(), &mut self.seqs[slot], self.workload.forest());
-        seq.instance = index;
+        (seq.instance, seq.started, seq.prefilled) = (index, false, false);
         if seen {
             seq.booked_miss =
                 seq.request.prompt.tokens - beliefs.hit_tokens(seq, forest, index, self.now, &self.instances);
@@ -279,7 +294,7 @@ impl Simulation<'_> {
     }
 
     /// Takes a request off its way.
-    fn call_back(&mut self, slot: u32) {
+    pub(super) fn call_back(&mut self, slot: u32) {
         let seq = &mut self.seqs[slot];
         seq.delivery = None;
         self.transit[seq.instance].retain(|&other| other != slot);
@@ -300,9 +315,7 @@ impl Simulation<'_> {
     fn enqueue(&mut self, slot: u32) {
         let index = self.seqs[slot].instance;
         let cut = self.with_instance(index, |it, now, world| it.enqueue(slot, now, world));
-        if let Some(end) = cut {
-            self.schedule_end(index, end);
-        }
+        self.reschedule(index, cut);
         self.idle.push(InstanceId::from_index(index).0);
     }
 
@@ -315,7 +328,7 @@ impl Simulation<'_> {
     fn migrate(&mut self, slot: u32, to: InstanceId) {
         let seq = &self.seqs[slot];
         let (from, prompt, miss, id) = (seq.instance, seq.request.prompt.tokens, seq.booked_miss, seq.request.id);
-        assert!(self.rows[id.index()].admitted == SimTime::MAX, "a request that has started cannot be moved");
+        assert!(!seq.started, "a request that has started cannot be moved");
         if from == to.index() {
             return;
         }
@@ -324,9 +337,7 @@ impl Simulation<'_> {
             self.seqs[slot].fetch = None;
         } else {
             let cut = self.with_instance(from, |it, now, world| it.dequeue(slot, now, world.seqs));
-            if let Some(end) = cut {
-                self.schedule_end(from, end);
-            }
+            self.reschedule(from, cut);
         }
         self.counters.withdrawn(from, prompt, miss);
         self.rows[id.index()].migrations += 1;
@@ -334,17 +345,26 @@ impl Simulation<'_> {
     }
 
     fn reject(&mut self, slot: u32) {
-        let request = self.seqs[slot].request;
+        self.conclude(slot, Outcome::Rejected);
+    }
+
+    /// A request ends without its tokens.
+    pub(super) fn conclude(&mut self, slot: u32, outcome: Outcome) {
+        let seq = &self.seqs[slot];
+        let request = seq.request;
         let row = &mut self.rows[request.id.index()];
         assert_eq!(row.outcome, Outcome::Open, "invariant: every request ends exactly once");
-        row.outcome = Outcome::Rejected;
+        (row.outcome, row.recomputed_tokens) = (outcome, seq.recomputed);
         row.finish = self.now;
+        self.last = self.now;
         self.forget(slot);
         self.workload.ended(request.id, self.now);
     }
 
     pub(super) fn forget(&mut self, slot: u32) {
-        self.slots.remove(&self.seqs[slot].request.id);
+        let seq = &mut self.seqs[slot];
+        (seq.patience, seq.deciding) = (None, None);
+        self.slots.remove(&seq.request.id);
         self.seqs.remove(slot);
     }
 }

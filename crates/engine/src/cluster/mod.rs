@@ -1,11 +1,14 @@
 //! The simulation: the event loop over a cluster of instances and one router.
 //!
 //! At one instant things happen in this order: steps end (by instance), requests reach their instances (in the order of
-//! sending), instances report (all at once), the router takes up requests that waited for it and then those that arrive,
+//! sending), the cluster changes, clients hang up, instances report (all at once), the router takes up requests that waited for it and then those that arrive,
 //! timers fire, and at last every instance that has work and no step forms its next batch (by instance). So everything
 //! that reaches an instance at an instant, or at the end of a step, can join the batch that is formed then.
 
+mod change;
 mod dispatch;
+mod fleet;
+mod retry;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -29,12 +32,14 @@ use crate::reports::Reports;
 use crate::router::{Books, Slots};
 use crate::seq::Seqs;
 use crate::tier::Tier;
+use fleet::Fleet;
 
 /// What happens at an instant, in this order. Ties within a class go by the key: the instance, or the order of setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     StepEnd,
     Delivery,
+    Patience,
     Decision,
     Timer,
 }
@@ -64,7 +69,9 @@ struct Simulation<'a> {
     predictor: Option<Predictor>,
     reports: Reports,
     instances: Vec<RefCell<Instance>>,
-    members: Vec<InstanceId>,
+    fleet: Fleet,
+    /// Requests that found no instance to go to.
+    stranded: Vec<u32>,
     /// Instances that must look for work before time goes on.
     idle: Vec<u32>,
     seqs: Seqs,
@@ -111,6 +118,7 @@ pub fn run(
         beliefs.follow(&instances);
     }
     let prediction = config.signals.prediction;
+    let fleet = Fleet::new(&config.dynamics, count, RngStreams::new(config.seed));
     let refresh = if def.signals.snapshots || def.signals.history { config.signals.refresh } else { SimTime::ZERO };
     let mut simulation = Simulation {
         config,
@@ -129,7 +137,9 @@ pub fn run(
         predictor: (!prediction.is_none())
             .then(|| Predictor::new(prediction, &RngStreams::new(config.seed)).expect("the prediction error is sound")),
         reports: Reports::new(refresh, &instances),
-        members: (0..count).map(InstanceId::from_index).collect(),
+        spread: LoadSpread::new(fleet.members.len()),
+        fleet,
+        stranded: Vec::new(),
         idle: Vec::new(),
         seqs: Seqs::default(),
         slots: Slots::default(),
@@ -139,7 +149,6 @@ pub fn run(
         news: Vec::new(),
         rows: Vec::new(),
         gaps: Gaps::new(),
-        spread: LoadSpread::new(count),
         last: SimTime::ZERO,
         instances,
     };
@@ -213,9 +222,15 @@ fn info(config: &InstanceConfig) -> InstanceInfo {
 impl Simulation<'_> {
     /// Handles everything that happens at the next instant. False when nothing is left.
     fn advance(&mut self) -> bool {
-        let event = self.events.peek().map(|Reverse(event)| event.0);
-        let next = event.into_iter().chain(self.workload.peek()).min();
-        let Some(next) = self.reports.next(next, self.parked > 0 && self.hooks) else { return false };
+        let arrival = self.workload.peek();
+        if arrival.is_none() && self.seqs.live() == 0 {
+            return false;
+        }
+        let event = self.next_event();
+        let next = self.fleet.next(event.into_iter().chain(arrival).min());
+        let Some(next) = self.reports.next(next, self.parked > 0 && self.hooks) else {
+            return self.give_up_stranded();
+        };
         assert!(next >= self.now, "invariant: time never goes back");
         self.now = next;
         loop {
@@ -223,11 +238,15 @@ impl Simulation<'_> {
                 self.end_step(event);
             } else if let Some((_, _, set, slot)) = self.due(Class::Delivery) {
                 self.deliver(slot, set);
+            } else if let Some(change) = self.fleet.take_due(self.now) {
+                self.change(change);
+            } else if let Some((_, _, set, slot)) = self.due(Class::Patience) {
+                self.lose_patience(slot, set);
             } else if self.reports.due(self.now) {
                 self.reports.take(self.now, &self.instances);
                 self.tell(&Hook::Snapshots);
-            } else if let Some((_, _, _, slot)) = self.due(Class::Decision) {
-                self.decide(slot);
+            } else if let Some((_, _, set, slot)) = self.due(Class::Decision) {
+                self.decide_due(slot, set);
             } else if self.workload.peek() == Some(self.now) {
                 let request = self.workload.next().expect("a request that was announced");
                 self.arrive(request);
@@ -239,6 +258,17 @@ impl Simulation<'_> {
         }
         self.plan_idle();
         true
+    }
+
+    /// When the next event is due. Ends of steps that an interruption made void are no events.
+    fn next_event(&mut self) -> Option<SimTime> {
+        while let Some(&Reverse((at, class, instance, epoch))) = self.events.peek() {
+            if class != Class::StepEnd || self.instances[instance as usize].borrow().epoch() == epoch {
+                return Some(at);
+            }
+            self.events.pop();
+        }
+        None
     }
 
     /// The next event, if it is due now and not of a later class.
@@ -260,6 +290,7 @@ impl Simulation<'_> {
         self.idle.push(instance);
         self.last = self.now;
         self.spread_news();
+        self.stop_if_drained(index);
     }
 
     /// Runs `change` on one instance and books what it does to the load.
@@ -309,6 +340,7 @@ impl Simulation<'_> {
                     self.tell(&Hook::Finished { request: request.id, instance, output_tokens, e2e: since_arrival });
                     self.workload.ended(request.id, self.now);
                 }
+                News::Dropped => self.dropped(slot),
             }
         }
         self.news = news;
@@ -347,12 +379,21 @@ impl Simulation<'_> {
         self.events.push(Reverse((end, Class::StepEnd, instance, epoch)));
     }
 
+    /// The step in progress has a new end, if it was cut short.
+    fn reschedule(&mut self, index: usize, cut: Option<SimTime>) {
+        if let Some(end) = cut {
+            self.schedule_end(index, end);
+        }
+    }
+
     fn finish(mut self) -> RunResult {
         assert_eq!(self.parked, 0, "the scheduler left requests parked for ever");
         assert_eq!(self.seqs.live(), 0, "invariant: every request ends exactly once");
         let booked = self.counters.in_flight_tokens.iter().chain(&self.counters.pending_prefill_tokens).sum::<u64>();
         assert_eq!(booked, 0, "invariant: the router's books are even at the end");
         let end = self.last;
+        let dynamic = !self.config.dynamics.is_static() || self.config.clients.is_some();
+        let fleet = dynamic.then(|| self.fleet.close(end));
         let instances = self
             .instances
             .into_iter()
@@ -388,6 +429,7 @@ impl Simulation<'_> {
             gaps: self.gaps,
             makespan: end,
             decisions,
+            fleet,
         }
     }
 }

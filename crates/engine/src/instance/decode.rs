@@ -74,6 +74,15 @@ impl Decodes {
         Some((last.slot, tokens, last.joined.max(self.last_end)))
     }
 
+    /// Takes one sequence out, like [`Self::pop`].
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<(u32, u64, SimTime)> {
+        let at = self.list.iter().position(|decode| decode.slot == slot)?;
+        let left = self.list.remove(at);
+        let tokens = self.tokens(&left);
+        self.context -= tokens;
+        Some((slot, tokens, left.joined.max(self.last_end)))
+    }
+
     fn tokens(&self, decode: &Decode) -> u64 {
         self.counter.cast_signed().wrapping_add(decode.offset).cast_unsigned()
     }

@@ -5,16 +5,19 @@
 //! the first step boundary after an arrival, and `settle` brings the cache up to date for somebody who looks.
 
 mod decode;
+mod leave;
 mod load;
 mod plan;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use trimtab_core::{Gaps, PrefixForest, SimTime};
 use trimtab_sched::History;
 
 use crate::cache::KvCache;
 use crate::config::{Generated, InstanceConfig, Order, Stepping, Visible, WritePolicy};
+use crate::cost::StepCost;
 use crate::eviction;
 use crate::macro_step::MacroStep;
 use crate::meter::{Level, Meter};
@@ -37,19 +40,22 @@ pub(crate) struct World<'a> {
 /// Something the router hears of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// Its prefill ended.
+    /// Its prefill ended, for the first time since it was sent here.
     FirstToken,
     /// It completed.
     Finished,
+    /// Its client had hung up, and the batch let go of it.
+    Dropped,
 }
 
 /// The step in progress.
 #[derive(Clone, Debug)]
 enum Step {
     Idle,
-    /// Prefill chunks (slot, tokens), with or without the decodes.
+    /// Prefill chunks (slot, tokens), with or without the decodes, and how long it takes.
     Prefill {
         decodes: bool,
+        span: u64,
     },
     /// Decodes only.
     Decode(MacroStep),
@@ -58,6 +64,10 @@ enum Step {
 /// A serving instance.
 pub(crate) struct Instance {
     pub(crate) config: InstanceConfig,
+    /// How long a step takes now, and from the next batch on if that differs: see [`Self::slow`]. Predictions go by
+    /// `config`.
+    cost: Arc<dyn StepCost>,
+    next_cost: Option<Arc<dyn StepCost>>,
     cache: KvCache,
     waiting: VecDeque<u32>,
     /// How many at the front of `waiting` were preempted; they go first in any order.
@@ -74,6 +84,8 @@ pub(crate) struct Instance {
     ends: SimTime,
     /// Distinguishes the end of the current step from ends that an interruption made void.
     epoch: u32,
+    /// Requests whose clients hung up during the step in progress.
+    dropped: Vec<u32>,
     /// Prompt tokens still to be computed, of waiting and running requests.
     pending: u64,
     /// When a prefill last made progress or, if that is later, the queue began to form.
@@ -95,6 +107,8 @@ impl Instance {
     pub(crate) fn new(config: InstanceConfig, order: eviction::Order, series: bool) -> Self {
         let cache = KvCache::with_order(config.kv_blocks, config.block_tokens, order);
         Self {
+            cost: Arc::clone(&config.cost),
+            next_cost: None,
             config,
             cache,
             waiting: VecDeque::new(),
@@ -106,6 +120,7 @@ impl Instance {
             step: Step::Idle,
             ends: SimTime::ZERO,
             epoch: 0,
+            dropped: Vec::new(),
             pending: 0,
             last_prefill_end: SimTime::ZERO,
             iterations: 0,
@@ -146,11 +161,14 @@ impl Instance {
     pub(crate) fn fork(&self, mut renumber: impl FnMut(u32) -> u32) -> Self {
         Self {
             config: self.config.clone(),
+            cost: Arc::clone(&self.cost),
+            next_cost: self.next_cost.clone(),
             cache: self.cache.fork(),
             waiting: self.waiting.iter().map(|&slot| renumber(slot)).collect(),
             preempted: self.preempted,
             partial: self.partial.map(&mut renumber),
             chunks: self.chunks.iter().map(|&(slot, tokens)| (renumber(slot), tokens)).collect(),
+            dropped: self.dropped.iter().map(|&slot| renumber(slot)).collect(),
             decodes: self.decodes.fork(&mut renumber),
             step: self.step.clone(),
             meter: self.meter.fork(),
@@ -265,12 +283,12 @@ impl Instance {
     /// Cuts a run of decode steps at its first boundary at or after `now`, so that the queue is looked at again there.
     pub(crate) fn interrupt(&mut self, now: SimTime) -> Option<SimTime> {
         let Step::Decode(run) = &mut self.step else { return None };
-        let (steps, end) = run.boundary(&*self.config.cost, now);
+        let (steps, end) = run.boundary(&*self.cost, now);
         if steps == run.steps {
             return None;
         }
         // The plan of a run made its first step, whatever interrupts it at the same instant.
-        let first = SimTime(run.time_of(&*self.config.cost, 1));
+        let first = SimTime(run.time_of(&*self.cost, 1));
         (run.steps, run.end) = (steps.max(1), end.max(run.start + first));
         self.epoch += 1;
         self.ends = run.end;
@@ -286,7 +304,7 @@ impl Instance {
     }
 
     fn allocate_run(&mut self, run: &mut MacroStep, now: SimTime) {
-        let steps = run.started(&*self.config.cost, now);
+        let steps = run.started(&*self.cost, now);
         if steps > run.allocated {
             let block = self.config.block_tokens;
             let (before, after) = (self.decodes.demand(run.allocated, block), self.decodes.demand(steps, block));
@@ -304,7 +322,7 @@ impl Instance {
         let growth = self.decodes.growth(run.allocated, steps, self.config.block_tokens);
         let mut counts = growth.iter().map(|&(_, blocks)| blocks);
         let cache = &mut self.cache;
-        run.starts(&*self.config.cost, growth.iter().map(|&(step, _)| step), |offset| {
+        run.starts(&*self.cost, growth.iter().map(|&(step, _)| step), |offset| {
             cache.set_clock(run.start + SimTime(offset));
             cache.allocate(counts.next().expect("one count for each step"));
         });
@@ -316,7 +334,7 @@ impl Instance {
         let block = self.config.block_tokens;
         let held = self.decodes.demand(run.allocated, block);
         let steps = self.decodes.steps_within(held + self.cache.free(), run.steps, block);
-        if steps >= run.steps { SimTime::MAX } else { run.start + SimTime(run.time_of(&*self.config.cost, steps)) }
+        if steps >= run.steps { SimTime::MAX } else { run.start + SimTime(run.time_of(&*self.cost, steps)) }
     }
 
     /// Ends the step in progress. `now` is when it was due.
@@ -324,9 +342,10 @@ impl Instance {
         self.measure(now);
         match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => unreachable!("invariant: only a step in progress can end"),
-            Step::Prefill { decodes } => {
+            Step::Prefill { decodes, span } => {
                 self.iterations += 1;
                 if decodes {
+                    world.gaps.push(span, 0, 1, self.decodes.seqs());
                     self.decodes.advance(1);
                     self.finish_decodes(now, world);
                 }
@@ -337,16 +356,27 @@ impl Instance {
                 self.allocate_run(&mut run, now);
                 self.cache.set_clock(now);
                 self.iterations += run.steps;
-                if !run.stalled {
-                    for (line, count) in run.lines(&*self.config.cost) {
-                        world.gaps.push(line.first, line.delta, count, run.seqs);
-                    }
-                }
+                self.note_gaps(&run, world);
                 self.decodes.advance(run.steps);
                 self.finish_decodes(now, world);
             }
         }
+        self.drop_hung_up(now, world);
         self.cache.check();
+    }
+
+    /// Counts the gaps before the tokens of a run that has ended.
+    fn note_gaps(&self, run: &MacroStep, world: &mut World<'_>) {
+        if run.stalled {
+            // Under PrefillFirst decodes stood still before it: it is a single step, and its gaps are longer.
+            for (last, seqs) in self.decodes.last_tokens() {
+                world.gaps.push((run.end - last).0, 0, 1, seqs);
+            }
+            return;
+        }
+        for (line, count) in run.lines(&*self.cost) {
+            world.gaps.push(line.first, line.delta, count, run.seqs);
+        }
     }
 
     fn finish_decodes(&mut self, now: SimTime, world: &mut World<'_>) {
@@ -379,9 +409,12 @@ impl Instance {
             seq.generated += 1;
             if seq.generated == 1 {
                 world.rows[seq.request.id.index()].first_token = now;
-                world.news.push((slot, News::FirstToken));
             } else {
                 world.gaps.push((now - seq.last_token).0, 0, 1, 1);
+            }
+            if !seq.prefilled {
+                seq.prefilled = true;
+                world.news.push((slot, News::FirstToken));
             }
             seq.last_token = now;
             if seq.generated == seq.request.output_tokens {
@@ -492,15 +525,15 @@ impl Instance {
     /// In a run, the used blocks grow step by step: the level changes where a sequence takes a new block.
     fn measure_run(&mut self, run: MacroStep, now: SimTime, level: Level) {
         let block = self.config.block_tokens;
-        let from = run.started(&*self.config.cost, self.meter.upto());
-        let to = run.started(&*self.config.cost, now);
+        let from = run.started(&*self.cost, self.meter.upto());
+        let to = run.started(&*self.cost, now);
         // `level.used_blocks` counts the steps allocated so far; step back to the last measurement.
         let base = level.used_blocks + self.decodes.demand(from, block) - self.decodes.demand(run.allocated, block);
         let growth = self.decodes.growth(from, to, block);
         let mut used = base;
         let mut counts = growth.iter().map(|&(_, blocks)| blocks);
         let meter = &mut self.meter;
-        run.starts(&*self.config.cost, growth.iter().map(|&(step, _)| step), |offset| {
+        run.starts(&*self.cost, growth.iter().map(|&(step, _)| step), |offset| {
             meter.advance(run.start + SimTime(offset), Level { used_blocks: used, ..level });
             used += counts.next().unwrap_or(0);
         });

@@ -38,6 +38,9 @@ impl Instance {
     pub(crate) fn plan(&mut self, now: SimTime, world: &mut World<'_>) -> Option<SimTime> {
         self.measure(now);
         self.sync_tier(now);
+        if let Some(cost) = self.next_cost.take() {
+            self.cost = cost;
+        }
         while !(self.waiting.is_empty() && self.partial.is_none() && self.decodes.is_empty()) {
             let batch = match self.config.mixing {
                 Mixing::DecodeFirst => self.batch_decode_first(now, world),
@@ -97,23 +100,15 @@ impl Instance {
     }
 
     fn preempt_last(&mut self, now: SimTime, world: &mut World<'_>) {
-        let (slot, computed) = if let Some(slot) = self.partial.take() {
-            let seq = &mut world.seqs[slot];
-            seq.recomputed += u64::from(seq.done);
-            (slot, seq.done)
+        let slot = if let Some(slot) = self.partial.take() {
+            self.release(slot, world.seqs[slot].done, world);
+            slot
         } else {
-            let (slot, tokens, last_token) = self.decodes.pop().expect("somebody holds the blocks that are short");
-            let tokens = u32::try_from(tokens).expect("a request has fewer than 2^32 tokens");
-            let seq = &mut world.seqs[slot];
-            seq.generated = tokens - seq.request.prompt.tokens;
-            seq.last_token = last_token;
-            seq.recomputed += u64::from(tokens);
-            seq.held = (tokens - 1).div_ceil(self.config.block_tokens);
-            (slot, tokens - 1)
+            let left = self.decodes.pop().expect("somebody holds the blocks that are short");
+            self.leave_decodes(left, world)
         };
-        self.release(slot, computed, world);
         let seq = &mut world.seqs[slot];
-        seq.reset();
+        seq.start_over();
         world.rows[seq.request.id.index()].preemptions += 1;
         let before = seq.pending;
         seq.pending = seq.target;
@@ -235,6 +230,7 @@ impl Instance {
             self.loaded_tokens += u64::from(tokens - cached);
         }
         (seq.done, seq.held, seq.shared) = (tokens, blocks, blocks);
+        seq.started = true;
         seq.processed += u64::from(tokens);
         self.pending = self.pending - u64::from(seq.pending) + u64::from(seq.target - tokens);
         seq.pending = seq.target - tokens;
@@ -288,18 +284,14 @@ impl Instance {
             shape.decode_seqs = self.decodes.seqs();
             shape.decode_context = self.decodes.context();
         }
-        let span = self.config.cost.step(&shape).max(1);
+        let span = self.cost.step(&shape).max(1);
         let span = self.with_loading(span, now);
-        let end = now + SimTime(span);
-        if decodes {
-            world.gaps.push(span, 0, 1, shape.decode_seqs);
-        }
-        self.step = Step::Prefill { decodes };
-        end
+        self.step = Step::Prefill { decodes, span };
+        now + SimTime(span)
     }
 
     fn start_decode(&mut self, now: SimTime, preempted: bool, world: &mut World<'_>) -> SimTime {
-        let cost = &*self.config.cost;
+        let cost = &*self.cost;
         let block = self.config.block_tokens;
         // Under PrefillFirst, decodes may have stood still: the gap before this step's token is longer than the step.
         let stalled = self.config.mixing == Mixing::PrefillFirst
@@ -318,13 +310,7 @@ impl Instance {
             self.decodes.steps_within(first + self.cache.available(), limit, block)
         };
         let mut run = MacroStep::new(cost, now, self.decodes.seqs(), self.decodes.context(), steps);
-        run.allocated = 1;
-        if stalled {
-            run.stalled = true;
-            for (last, seqs) in self.decodes.last_tokens() {
-                world.gaps.push((run.end - last).0, 0, 1, seqs);
-            }
-        }
+        (run.allocated, run.stalled) = (1, stalled);
         self.step = Step::Decode(run);
         run.end
     }

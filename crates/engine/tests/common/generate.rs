@@ -6,12 +6,13 @@ use std::sync::Arc;
 use rand::{RngExt, seq::IndexedRandom};
 use serde_json::json;
 use trimtab_core::{
-    FixedWorkload, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SessionId, SimTime, StreamRng,
+    FixedWorkload, InstanceId, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SessionId, SimTime,
+    StreamRng,
 };
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
 use trimtab_engine::{
-    CacheConfig, ClusterConfig, EvictionConfig, Generated, InstanceConfig, Link, Mixing, Order, Promotion, TierConfig,
-    Visible, WritePolicy, evictions,
+    CacheConfig, Change, Clients, ClusterConfig, Dynamics, EvictionConfig, Generated, InstanceConfig, Link, Mixing,
+    Order, Promotion, Recovery, TierConfig, Visible, WritePolicy, evictions,
 };
 
 /// One random test case.
@@ -19,7 +20,7 @@ use trimtab_engine::{
 pub(crate) struct Case {
     pub(crate) config: ClusterConfig,
     pub(crate) workload: FixedWorkload,
-    /// The instance of each request.
+    /// For each request, which of the instances that can be chosen it is sent to first; then the next one, and so on.
     pub(crate) route: Vec<usize>,
 }
 
@@ -57,14 +58,50 @@ impl Case {
         let workload = workload(rng, longest, block_tokens, pace);
         let route = workload.requests.iter().map(|_| rng.random_range(0..instances.len())).collect();
         let tier = tier(rng, &instances, pace);
-        let config = ClusterConfig { seed, tier, ..ClusterConfig::new(instances) };
+        let mut config = ClusterConfig { seed, tier, ..ClusterConfig::new(instances) };
+        let rng = &mut RngStreams::new(seed).stream("changes");
+        if rng.random_bool(0.4) {
+            let end = workload.requests.last().map_or(0, |last| last.arrival.0) + 10 * pace;
+            config.dynamics = dynamics(rng, config.instances.len(), end, pace);
+        }
+        config.clients = rng.random_bool(0.2).then(|| Clients {
+            patience: SimTime(pace * pick(rng, &[1, 3, 10, 30]) + rng.random_range(0..=pace)),
+            until_end: rng.random_bool(0.5),
+            retries: pick(rng, &[0, 1, 3]),
+            backoff: SimTime(pick(rng, &[0, 1, pace, 10 * pace])),
+        });
+        if config.clients.is_some() || !config.dynamics.is_static() {
+            // Clusters that change have no tiers, and keep their blocks in the order of release.
+            config.tier = None;
+            for instance in &mut config.instances {
+                instance.eviction = EvictionConfig::default();
+            }
+        }
         Self { config, workload, route }
     }
 
-    /// A case that still fails when no single request can be left out of it any more.
+    /// The same case with a cluster that stays as it is and clients that wait.
+    #[allow(dead_code, reason = "not every test wants it")]
+    pub(crate) fn steady(seed: u64) -> Self {
+        let mut case = Self::new(seed);
+        (case.config.dynamics, case.config.clients) = (Dynamics::default(), None);
+        case
+    }
+
+    /// A case that still fails when no single request and no single change can be left out of it any more.
     pub(crate) fn shrunk(self, fails: impl Fn(&Self) -> bool) -> Self {
         let mut case = self;
         let mut left_out = 0;
+        while left_out < case.config.dynamics.events.len() {
+            let mut smaller = case.clone();
+            smaller.config.dynamics.events.remove(left_out);
+            if fails(&smaller) {
+                case = smaller;
+            } else {
+                left_out += 1;
+            }
+        }
+        left_out = 0;
         while left_out < case.workload.requests.len() {
             let smaller = case.without(left_out);
             if fails(&smaller) {
@@ -88,6 +125,11 @@ impl Case {
         Self { config: self.config.clone(), workload, route }
     }
 
+    /// Where a request goes when it is routed for the `n`-th time, of these instances.
+    pub(crate) fn choice(&self, request: usize, n: usize, members: usize) -> usize {
+        (self.route[request] + n) % members
+    }
+
     /// Everything needed to rebuild the case by hand, costs excepted: those come from the seed.
     pub(crate) fn describe(&self) -> String {
         let mut text = format!("seed {}\n", self.config.seed);
@@ -102,6 +144,7 @@ impl Case {
             .expect("a string takes all");
         }
         writeln!(text, "{:?}", self.config.tier).expect("a string takes all");
+        writeln!(text, "{:?}\n{:?}", self.config.dynamics, self.config.clients).expect("a string takes all");
         let mut path = Vec::new();
         for (request, instance) in self.workload.requests.iter().zip(&self.route) {
             let leaf = request.output_leaf.or(request.prompt.leaf);
@@ -123,6 +166,33 @@ impl Case {
 
 fn pick<T: Copy>(rng: &mut StreamRng, choices: &[T]) -> T {
     *choices.choose(rng).expect("a choice")
+}
+
+/// Random changes of a cluster up to `end`.
+fn dynamics(rng: &mut StreamRng, instances: usize, end: u64, pace: u64) -> Dynamics {
+    let standby = (1..instances).filter(|_| rng.random_bool(0.4)).map(InstanceId::from_index).collect();
+    let groups = (0..instances).map(|_| rng.random_range(0..2)).collect();
+    let mut events = Vec::new();
+    for _ in 0..rng.random_range(1..=8) {
+        let span = SimTime(pace * rng.random_range(1..=20));
+        let instance = InstanceId::from_index(rng.random_range(0..instances));
+        let (count, group) = (rng.random_range(1..=2), rng.random_bool(0.3).then(|| rng.random_range(0..2)));
+        let change = match rng.random_range(0..11) {
+            0 | 1 => Change::Add { count, group },
+            2 => Change::Remove { count, group },
+            3 => Change::Drain(instance),
+            4 => Change::Restart(instance),
+            5 => Change::Fail { instance, repair: rng.random_bool(0.7).then_some(span) },
+            6 | 7 => Change::Slow { instance, thousandths: pick(rng, &[300, 999, 1500, 2000, 7000]), span },
+            8 => Change::Cut { instance, span },
+            9 => Change::Freeze { instance, span },
+            _ => Change::Flush(instance),
+        };
+        let whole = pace * rng.random_range(0..=end / pace);
+        events.push((SimTime(if rng.random_bool(0.4) { whole } else { rng.random_range(0..=end) }), change));
+    }
+    let recovery = Recovery { retries: pick(rng, &[0, 1, 3]), delay: SimTime(pick(rng, &[0, 0, 1, pace])) };
+    Dynamics { standby, groups, startup: SimTime(pick(rng, &[0, 1, pace, 5 * pace])), events, faults: None, recovery }
 }
 
 /// A random cost and about how long its steps are.

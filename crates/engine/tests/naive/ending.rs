@@ -8,8 +8,9 @@ use super::blocks::{Held, Name, full_name};
 use super::instance::{Instance, Sequence, Waiting, Work};
 
 impl Instance<'_> {
-    /// Ends the step in progress.
-    pub(crate) fn end_step(&mut self, now: SimTime, result: &mut NaiveResult) {
+    /// Ends the step in progress and returns the requests that finished.
+    pub(crate) fn end_step(&mut self, now: SimTime, result: &mut NaiveResult) -> Vec<usize> {
+        let mut over = Vec::new();
         self.step_end = None;
         self.now = now;
         let mut i = 0;
@@ -31,6 +32,7 @@ impl Instance<'_> {
                     result.reached.one_token_outputs += u64::from(request.output_tokens == 1);
                     let finished = self.running.remove(i);
                     let computed = request.prompt.tokens + request.output_tokens - 1;
+                    over.push(finished.request);
                     self.release(finished, computed, true);
                     continue;
                 }
@@ -38,6 +40,83 @@ impl Instance<'_> {
             i += 1;
         }
         self.check_blocks();
+        over
+    }
+
+    pub(crate) fn has(&self, request: usize) -> bool {
+        self.waiting.iter().any(|w| w.request == request) || self.running.iter().any(|s| s.request == request)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// The requests that have not started here, which leave the queue.
+    pub(crate) fn give_back(&mut self, generated: &mut [u32]) -> Vec<usize> {
+        let (stay, leave) = self.waiting.iter().partition::<Vec<Waiting>, _>(|w| w.preempted);
+        self.waiting = stay;
+        for w in &leave {
+            generated[w.request] = w.generated;
+        }
+        leave.iter().map(|w| w.request).collect()
+    }
+
+    /// Everything is lost. Returns the requests that were here, and whose client is gone.
+    pub(crate) fn fail(&mut self, generated: &mut [u32], result: &mut NaiveResult) -> Vec<(usize, bool)> {
+        result.iterations -= u64::from(self.step_end.take().is_some());
+        let mut lost = Vec::new();
+        for s in self.running.drain(..) {
+            let chunk = if let Work::Chunk(tokens) = s.work { tokens } else { 0 };
+            let prompt = self.requests[s.request].prompt.tokens;
+            let row = &mut result.rows[s.request];
+            row.recomputed += u64::from(if s.decodes() { prompt + s.generated } else { s.done + chunk });
+            generated[s.request] = s.generated;
+            lost.push((s.request, self.hung_up.contains(&s.request)));
+        }
+        self.hung_up.clear();
+        for w in self.waiting.drain(..) {
+            generated[w.request] = w.generated;
+            lost.push((w.request, false));
+        }
+        self.forget();
+        lost
+    }
+
+    /// A stopped instance knows nothing any more.
+    pub(crate) fn forget(&mut self) {
+        (self.cache, self.thousandths, self.paced, self.cut) = (super::blocks::Cache::default(), 1000, None, None);
+    }
+
+    /// Loses the cached blocks that nobody pins, and says how many.
+    pub(crate) fn flush(&mut self) -> u64 {
+        let all: Vec<Name> = self.cache.released.keys().copied().collect();
+        let lost: Vec<Name> = all.into_iter().filter(|&name| !self.is_pinned(Held::Shared(name))).collect();
+        self.cache.released.retain(|name, _| !lost.contains(name));
+        lost.len() as u64
+    }
+
+    /// A client hangs up: a request that waits is gone at once (true).
+    pub(crate) fn hang_up(&mut self, request: usize) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|w| w.request != request);
+        self.hung_up.extend(self.running.iter().map(|s| s.request).filter(|&running| running == request));
+        self.waiting.len() < before
+    }
+
+    /// Between two steps, the batch lets go of the requests whose clients are gone, unless they have just finished.
+    pub(crate) fn drop_hung_up(&mut self) -> Vec<usize> {
+        if self.step_end.is_some() {
+            return Vec::new();
+        }
+        let mut dropped = std::mem::take(&mut self.hung_up);
+        dropped.retain(|&request| self.running.iter().any(|s| s.request == request));
+        for &request in &dropped {
+            let i = self.running.iter().position(|s| s.request == request).expect("it was found before");
+            let s = self.running.remove(i);
+            let computed = if s.decodes() { self.requests[request].prompt.tokens + s.generated - 1 } else { s.done };
+            self.release(s, computed, false);
+        }
+        dropped
     }
 
     /// Sends the request admitted last back to the front of the queue.

@@ -64,6 +64,13 @@ pub(crate) struct Instance<'a> {
     pub(super) reading_until: SimTime,
     /// When the step in progress ends.
     pub(crate) step_end: Option<SimTime>,
+    /// Thousandths of its usual time that a step takes, and which change made it so.
+    pub(crate) thousandths: u64,
+    pub(crate) paced: Option<u32>,
+    /// Which change parted it from the router.
+    pub(crate) cut: Option<u32>,
+    /// Running requests without a client, which leave after the step in progress.
+    pub(super) hung_up: Vec<usize>,
 }
 
 impl<'a> Instance<'a> {
@@ -89,18 +96,23 @@ impl<'a> Instance<'a> {
             ahead: BTreeMap::new(),
             reading_until: SimTime::ZERO,
             step_end: None,
+            thousandths: 1000,
+            paced: None,
+            cut: None,
+            hung_up: Vec::new(),
         }
     }
 
     /// Whether the request could ever run here. The last output token is never computed.
-    pub(crate) fn accepts(&self, request: &Request) -> bool {
+    pub(crate) fn accepts(&self, request: usize) -> bool {
+        let request = &self.requests[request];
         let tokens = request.prompt.tokens + request.output_tokens - 1;
         self.blocks(tokens) + self.config.watermark_blocks <= self.config.kv_blocks
     }
 
-    pub(crate) fn enqueue(&mut self, request: usize, now: SimTime) {
+    pub(crate) fn enqueue(&mut self, request: usize, generated: u32, now: SimTime) {
         self.read_ahead(request, now);
-        self.waiting.push(Waiting { request, generated: 0, preempted: false });
+        self.waiting.push(Waiting { request, generated, preempted: false });
     }
 
     /// Starts a step if there is anything to do.
@@ -139,7 +151,7 @@ impl<'a> Instance<'a> {
         result.reached.stalled_decodes += u64::from(stalled);
         result.reached.mixed_steps += u64::from(shape.prefill_seqs > 0 && shape.decode_seqs > 0);
         result.iterations += 1;
-        let span = SimTime(self.config.cost.step(&shape));
+        let span = SimTime((self.config.cost.step(&shape) * self.thousandths / 1000).max(1));
         self.step_end = Some(now + self.with_reading(span, now));
     }
 
@@ -254,7 +266,7 @@ impl<'a> Instance<'a> {
     fn first_in_order(&self) -> usize {
         let mut best = 0;
         if self.config.order == Order::LongestPrefix && !self.waiting[0].preempted {
-            let hit = |w: &Waiting| self.lookup(w.request, self.requests[w.request].prompt.tokens).0;
+            let hit = |w: &Waiting| self.lookup(w.request, self.requests[w.request].prompt.tokens + w.generated).0;
             for position in 1..self.waiting.len() {
                 if hit(&self.waiting[position]) > hit(&self.waiting[best]) {
                     best = position;

@@ -6,6 +6,7 @@
 mod blocks;
 mod chooser;
 mod ending;
+mod fleet;
 mod instance;
 mod reached;
 mod room;
@@ -17,6 +18,7 @@ use std::rc::Rc;
 use trimtab_core::{FixedWorkload, Request, RngStreams, SimTime};
 use trimtab_engine::ClusterConfig;
 
+use fleet::Fleet;
 use instance::Instance;
 pub(crate) use reached::Reached;
 use tier::{Behind, Tier};
@@ -26,6 +28,7 @@ use tier::{Behind, Tier};
 pub(crate) enum NaiveOutcome {
     Completed,
     Rejected,
+    Failed,
 }
 
 /// What the recorder keeps of one request.
@@ -48,10 +51,12 @@ pub(crate) struct NaiveRow {
     pub(crate) loaded_tokens: u32,
     /// Tokens that preemptions threw away.
     pub(crate) recomputed: u64,
-    /// Tokens generated: none for a rejected request.
+    /// Tokens generated: none for a request that did not complete.
     pub(crate) output: u32,
     pub(crate) preemptions: u32,
     pub(crate) migrations: u32,
+    /// Times it was sent anew after a failure or by its client.
+    pub(crate) retries: u32,
     pub(crate) outcome: NaiveOutcome,
 }
 
@@ -71,11 +76,12 @@ pub(crate) struct NaiveResult {
     last_token: Vec<SimTime>,
 }
 
-/// Runs the workload to its end. `route` names an instance for a request, given its index and the number of instances.
+/// Runs the workload to its end. `route` names an instance for a request, given its index and the instances that can be
+/// chosen.
 pub(crate) fn simulate(
     config: &ClusterConfig,
     workload: &FixedWorkload,
-    route: &mut dyn FnMut(usize, usize) -> usize,
+    route: &mut dyn FnMut(usize, &[usize]) -> usize,
 ) -> NaiveResult {
     let requests = &workload.requests;
     let mut result = NaiveResult {
@@ -94,34 +100,48 @@ pub(crate) fn simulate(
             Instance::new(c, stream(index), behind(config, &mut shared, index), &workload.forest, requests)
         })
         .collect();
+    let mut fleet = Fleet::new(config, requests.len());
+    let mut ended = 0;
 
-    loop {
+    while ended < requests.len() {
         let arrival = requests.get(result.rows.len()).map(|r| r.arrival);
         let step_end = instances.iter().filter_map(|i| i.step_end).min();
-        let Some(now) = arrival.into_iter().chain(step_end).min() else { break };
+        let Some(now) = arrival.into_iter().chain(step_end).chain(fleet.next()).min() else {
+            fleet.give_up_stranded(&mut result);
+            break;
+        };
         result.reached.arrivals_at_step_ends += u64::from(arrival == step_end);
 
-        for instance in &mut instances {
-            if instance.step_end == Some(now) {
-                instance.end_step(now, &mut result);
+        for i in 0..instances.len() {
+            if instances[i].step_end == Some(now) {
+                for request in instances[i].end_step(now, &mut result) {
+                    fleet.ended(request);
+                }
+                for request in instances[i].drop_hung_up() {
+                    fleet.ask_again(request, now, &mut result);
+                }
+                fleet.stop_if_drained(i, now, &mut instances);
             }
+        }
+        fleet.change(now, &mut instances, &mut result);
+        while let Some(index) = fleet.next_decision(now) {
+            fleet.begin_to_wait(index, now);
+            place(index, now, &mut instances, &mut fleet, route, &mut result);
         }
         while let Some(request) = requests.get(result.rows.len()).filter(|r| r.arrival == now) {
             let index = result.rows.len();
-            let target = route(index, instances.len());
-            let accepted = instances[target].accepts(request);
             result.reached.simultaneous_arrivals += u64::from(index > 0 && requests[index - 1].arrival == now);
-            result.reached.rejections += u64::from(!accepted);
-            result.rows.push(row(request, target, accepted));
-            if accepted {
-                instances[target].enqueue(index, now);
-            }
+            result.rows.push(row(request));
+            fleet.begin_to_wait(index, now);
+            place(index, now, &mut instances, &mut fleet, route, &mut result);
         }
         for instance in &mut instances {
             if instance.step_end.is_none() {
                 instance.plan(now, &mut result);
             }
         }
+        let over = |row: &NaiveRow| row.finish.is_some() || row.outcome != NaiveOutcome::Completed;
+        ended = result.rows.iter().filter(|row| over(row)).count();
     }
     check_end(&result, requests);
     result.gaps.sort_unstable();
@@ -139,14 +159,43 @@ fn behind(config: &ClusterConfig, shared: &mut Option<Rc<RefCell<Tier>>>, index:
     })
 }
 
-fn row(request: &Request, instance: usize, accepted: bool) -> NaiveRow {
+/// Sends a request where it is routed, if there is an instance and it fits there.
+fn place(
+    index: usize,
+    now: SimTime,
+    instances: &mut [Instance],
+    fleet: &mut Fleet,
+    route: &mut dyn FnMut(usize, &[usize]) -> usize,
+    result: &mut NaiveResult,
+) {
+    let members = fleet.members();
+    if members.is_empty() {
+        result.reached.stranded += 1;
+        fleet.strand(index);
+        return;
+    }
+    let target = route(index, &members);
+    let row = &mut result.rows[index];
+    row.instance = target;
+    if instances[target].accepts(index) {
+        row.routed = Some(now);
+        instances[target].enqueue(index, fleet.generated[index], now);
+    } else {
+        row.outcome = NaiveOutcome::Rejected;
+        (row.output, row.finish) = (0, None);
+        fleet.ended(index);
+        result.reached.rejections += 1;
+    }
+}
+
+fn row(request: &Request) -> NaiveRow {
     NaiveRow {
         arrival: request.arrival,
-        routed: accepted.then_some(request.arrival),
+        routed: None,
         admitted: None,
         first_token: None,
         finish: None,
-        instance,
+        instance: 0,
         prompt: request.prompt.tokens,
         hit_tokens: 0,
         hit_blocks: 0,
@@ -155,7 +204,8 @@ fn row(request: &Request, instance: usize, accepted: bool) -> NaiveRow {
         output: 0,
         preemptions: 0,
         migrations: 0,
-        outcome: if accepted { NaiveOutcome::Completed } else { NaiveOutcome::Rejected },
+        retries: 0,
+        outcome: NaiveOutcome::Completed,
     }
 }
 
@@ -169,7 +219,8 @@ fn check_end(result: &NaiveResult, requests: &[Request]) {
             let work = result.hit_or_prefilled[index];
             assert_eq!(work, u64::from(row.prompt) + row.recomputed, "request {index}: hit + computed");
         } else {
-            assert_eq!((row.admitted, row.finish, row.output), (None, None, 0), "request {index} never ran");
+            let ran = row.retries > 0 || row.outcome == NaiveOutcome::Failed || row.admitted.is_none();
+            assert!(ran && row.finish.is_none() && row.output == 0, "request {index} did not complete");
         }
     }
 }

@@ -67,6 +67,21 @@ counters! {
     /// Steps that hold both decodes and prefill chunks.
     mixed_steps,
     rejections,
+    /// Instances that began to start.
+    additions,
+    /// Queued requests of an instance that left.
+    drained_requests,
+    /// Requests of an instance that failed.
+    lost_requests,
+    slow_instances,
+    /// Instances that the router could not reach for a while.
+    cuts,
+    /// Cached blocks that were lost with a cache alone.
+    flushed_blocks,
+    /// Requests that found no instance.
+    stranded,
+    hang_ups,
+    failures,
     /// Step ends at the time of an arrival.
     arrivals_at_step_ends,
 }

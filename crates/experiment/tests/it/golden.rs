@@ -19,7 +19,7 @@ use trimtab_experiment::simulate;
 use trimtab_sched::Registry;
 
 /// Cases whose requests are stored in full.
-const WHOLE: [&str; 2] = ["dualmap-moves", "preemption"];
+const WHOLE: [&str; 2] = ["dualmap-ring-events", "preemption"];
 
 #[derive(Deserialize)]
 struct Cases {

@@ -9,4 +9,6 @@ mod robust;
 mod shipped;
 mod spec;
 mod support;
+mod swarm;
 mod sweep;
+mod workload;

@@ -18,7 +18,7 @@ fn faults_are_shown_where_they_are() {
         ("rates_rps = [2.0, 6.0]", "rates_rps = [-2.0]", 20, "rates are positive numbers"),
         ("kind = \"random\"", "kind = \"rondom\"", 26, "unknown scheduler `rondom`, did you mean `random`?"),
         ("label = \"coin\"", "label = \"round-robin\"", 27, "two schedulers are called `round-robin`"),
-        ("label = \"coin\"", "params = { x = 1 }", 27, "unknown parameter `x`: this scheduler has none"),
+        ("label = \"coin\"", "params = { x = 1 }", 27, "unknown parameter `x`: there are none here"),
         ("kind = \"random\"", "kind = \"power-of-d\"\nparams.dd = 3", 27, "did you mean `d`?"),
         ("\"cluster.instances\" = [2, 3]", "\"cluster.instance\" = [2]", 30, "did you mean `instances`?"),
         ("\"cluster.instances\" = [2, 3]", "\"cluster.instances\" = [2, \"x\"]", 30, "invalid type"),
@@ -131,4 +131,14 @@ fn ids_follow_the_content() {
     std::fs::write(&moved, "{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1, \"hash_ids\": [1]}\n")
         .unwrap();
     assert_ne!(ids(&text.replace("trace.jsonl", "moved.jsonl")), base);
+}
+
+/// The plan writes defaults out, but those of a preset are not those of the scheduler.
+#[test]
+fn presets_keep_their_defaults() {
+    let folder = folder(50);
+    let text = text(folder.path()).replace("kind = \"random\"", "kind = \"chwbl\"\nparams = { preset = \"sglang\" }");
+    let (_, plan) = load(&text, &[]).unwrap();
+    let group = plan.groups.iter().find(|group| group.scenario.scheduler.kind == "chwbl").unwrap();
+    assert_eq!(group.scenario.scheduler.params, serde_json::json!({ "preset": "sglang" }));
 }

@@ -9,5 +9,6 @@ mod dynamo_kv;
 mod mock;
 mod mooncake;
 mod production;
+mod remap;
 mod replay;
 mod sglang;

@@ -15,6 +15,7 @@ use super::{FormatDef, Reader, has_key};
 use crate::build::Builder;
 use crate::error::{Fault, Kind, Parsed};
 use crate::json::{Cursor, Token};
+use crate::output::TraceFile;
 use crate::row::{Exact, Names, Row};
 use crate::trace::Trace;
 
@@ -31,8 +32,6 @@ pub(crate) static DEF: FormatDef = FormatDef {
 
 /// The only version so far.
 const VERSION: u64 = 1;
-/// Uncompressed bytes of one zstd frame.
-const FRAME: usize = 1 << 20;
 
 /// Writes requests in the canonical form as they come.
 pub struct CanonicalWriter<W: Write> {
@@ -114,61 +113,9 @@ pub fn write_canonical<W: Write>(trace: &Trace, out: W) -> io::Result<W> {
     writer.finish()
 }
 
-/// Writes a trace in the canonical form to a file, zstd-compressed if its name ends in `.zst`.
+/// Writes a trace in the canonical form to a file, compressed if its name ends in `.zst` or `.gz`.
 pub fn write_file(trace: &Trace, path: impl AsRef<Path>) -> io::Result<()> {
-    let path = path.as_ref();
-    let file = std::fs::File::create(path)?;
-    if path.extension().is_some_and(|extension| extension == "zst") {
-        write_canonical(trace, ZstdWriter::new(file))?.finish().map(drop)
-    } else {
-        write_canonical(trace, io::BufWriter::new(file)).map(drop)
-    }
-}
-
-/// Compresses in frames of a fixed size, in pure Rust.
-pub struct ZstdWriter<W: Write> {
-    out: W,
-    pending: Vec<u8>,
-}
-
-impl<W: Write> ZstdWriter<W> {
-    /// Compresses into `out`.
-    pub fn new(out: W) -> Self {
-        Self { out, pending: Vec::with_capacity(FRAME) }
-    }
-
-    /// Writes the last frame.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.frame()?;
-        self.out.flush()?;
-        Ok(self.out)
-    }
-
-    fn frame(&mut self) -> io::Result<()> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let level = ruzstd::encoding::CompressionLevel::Fastest;
-        let frame = ruzstd::encoding::compress_to_vec(self.pending.as_slice(), level);
-        self.pending.clear();
-        self.out.write_all(&frame)
-    }
-}
-
-impl<W: Write> Write for ZstdWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(FRAME - self.pending.len());
-        self.pending.extend_from_slice(&bytes[..taken]);
-        if self.pending.len() == FRAME {
-            self.frame()?;
-        }
-        Ok(taken)
-    }
-
-    /// Does not end the frame: short frames compress badly.
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
+    write_canonical(trace, TraceFile::create(path.as_ref())?)?.finish()
 }
 
 struct Canonical {

@@ -12,7 +12,7 @@ mod table;
 mod vidur;
 mod weka;
 
-pub use canonical::{CanonicalWriter, ZstdWriter, write_canonical, write_file};
+pub use canonical::{CanonicalWriter, write_canonical, write_file};
 
 use crate::build::Builder;
 use crate::error::{Fault, Kind, Parsed};

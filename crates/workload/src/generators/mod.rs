@@ -18,8 +18,9 @@ use trimtab_core::{PrefixForest, PrefixId, RngStreams, SimTime, Workload};
 use crate::arrivals::{ArrivalSpec, Arrivals};
 use crate::law::Ranks;
 use crate::sessions::{Loop, SessionWorkload, Source, Starts, Stream};
-pub use registry::{ParamDoc, ParamError, WorkloadDef};
-use registry::{docs, docs_of, require, require_arrivals, require_law, typed, typed_over};
+pub use registry::{ParamDoc, WorkloadDef};
+use registry::{docs, docs_of, require_arrivals, require_law};
+use trimtab_core::params::{ParamError, require, typed, typed_over};
 
 /// All generators, in the order in which they are listed.
 static GENERATORS: &[&WorkloadDef] = &[
@@ -60,6 +61,8 @@ pub struct GenOptions {
     pub seed: u64,
     /// Stop after so many requests; a generator without an end of its own goes on for 200 days.
     pub requests: Option<u64>,
+    /// Stop at this time.
+    pub until: SimTime,
     /// Requests per second, instead of the generator's own.
     pub rate: Option<f64>,
     /// Open or closed loop.
@@ -70,7 +73,7 @@ pub struct GenOptions {
 
 impl Default for GenOptions {
     fn default() -> Self {
-        Self { seed: 1, requests: None, rate: None, mode: Loop::Open, tenants: None }
+        Self { seed: 1, requests: None, until: SimTime::MAX, rate: None, mode: Loop::Open, tenants: None }
     }
 }
 
@@ -97,6 +100,7 @@ impl WorkloadDef {
             options.mode,
             built.tick,
             options.requests,
+            options.until,
             tenants,
         )))
     }

@@ -3,6 +3,7 @@
 //! All of it comes from one pass over the requests.
 
 mod arrivals;
+mod curves;
 mod recency;
 mod sharing;
 mod table;
@@ -12,6 +13,7 @@ use trimtab_core::{PrefixForest, Request};
 
 use crate::trace::Trace;
 pub use arrivals::{Arrivals, Burstiness};
+pub use curves::Curves;
 use recency::Recency;
 pub use sharing::{Popularity, PrefixShare, Quantiles, Reuse, SessionShape, Sharing, Zipf};
 
@@ -68,6 +70,9 @@ pub struct Stats {
     pub sessions: SessionShape,
     /// Sessions, as recorded; 0 when the workload has none.
     pub recorded_sessions: u32,
+    /// What a figure draws.
+    #[serde(skip)]
+    pub curves: Curves,
 }
 
 /// A distribution of lengths; quantiles by nearest rank.
@@ -145,9 +150,13 @@ impl Stats {
             hit_blocks: ratio(hit, blocks),
             hit_tokens: ratio(hit_tokens, tokens),
         };
-        let lru = capacities.iter().zip(recency.distances.hits(&capacities)).map(point).collect();
+        let lru_at = |capacities: &[u64]| -> Vec<LruPoint> {
+            capacities.iter().zip(recency.distances.hits(capacities)).map(point).collect()
+        };
         let arrivals = Arrivals::of(requests);
-        let (sharing, reuse, popularity, sessions) = sharing.finish(recency.unique());
+        let (sharing, reuse, popularity, sessions, mut curves) = sharing.finish(recency.unique());
+        let visible = |capacity: &u64| *capacity >= unique_blocks / curves::LEAST;
+        curves.lru = lru_at(&curves::log_spaced(unique_blocks).into_iter().filter(visible).collect::<Vec<_>>());
         let mut recorded: Vec<u32> = requests.iter().filter_map(|r| r.session.map(|s| s.0)).collect();
         recorded.sort_unstable();
         recorded.dedup();
@@ -162,7 +171,7 @@ impl Stats {
             block_tokens: block,
             distinct_times: arrivals.distinct_times,
             hit_ratio: infinite.ratio(requests.len()),
-            lru,
+            lru: lru_at(&capacities),
             partial_tail: options.partial_tail,
             arrivals,
             sharing,
@@ -170,6 +179,7 @@ impl Stats {
             popularity,
             sessions,
             recorded_sessions: u32::try_from(recorded.len()).expect("sessions are numbered with 32 bits"),
+            curves,
         }
     }
 }

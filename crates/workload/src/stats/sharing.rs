@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 use trimtab_core::{PrefixForest, PrefixId, Request};
 
+use super::curves::{self, Curves};
 use super::recency::Found;
 
 /// How much of their prompts requests share.
@@ -92,6 +93,8 @@ pub struct Zipf {
     pub r2: f64,
     /// Ranks fitted.
     pub ranks: u64,
+    /// The count that the line gives to the first rank.
+    pub first: f64,
 }
 
 /// Sessions inferred from prefixes: a request continues the last one that used the deepest of its known blocks, if that
@@ -325,7 +328,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    pub(super) fn finish(self, unique: u64) -> (Sharing, Reuse, Popularity, SessionShape) {
+    pub(super) fn finish(mut self, unique: u64) -> (Sharing, Reuse, Popularity, SessionShape, Curves) {
         let n = self.requests.len().max(1) as f64;
         let mut sharing = self.sharing;
         for share in [
@@ -351,8 +354,10 @@ impl<'a> Collector<'a> {
             PrefixShare { blocks: k, top: top(1), top_10: top(10), zipf: Zipf::fit(&counts) }
         });
         let popularity = Popularity { prefixes: prefixes.collect(), all_blocks: Zipf::fit(&uses) };
+        let mut curves = Curves { popularity: curves::popularity(&uses), ..Curves::default() };
         sharing.most_used = uses.into_iter().take(2).collect();
-        let reuse = Reuse { ms: weighted(self.reuse_ms), requests: weighted(self.reuse_requests) };
+        let reuse = Reuse { ms: weighted(&mut self.reuse_ms), requests: weighted(&mut self.reuse_requests) };
+        curves.reuse_ms = curves::distribution(&self.reuse_ms);
         let follow_ups = self.gaps.len() as u64;
         let at_least = |turns: u64| self.turns.iter().filter(|&&t| t >= turns).count() as f64;
         let roots = self.turns.len() as u64;
@@ -371,7 +376,7 @@ impl<'a> Collector<'a> {
             forked: self.continued.iter().filter(|&&count| count >= 2).count() as u64,
             gap_ms: quantiles(self.gaps),
         };
-        (sharing, reuse, popularity, sessions)
+        (sharing, reuse, popularity, sessions, curves)
     }
 }
 
@@ -393,6 +398,11 @@ fn children(forest: &PrefixForest, requests: &[Request]) -> Vec<u32> {
 }
 
 impl Zipf {
+    /// The count that the line gives to a rank.
+    pub fn at(&self, rank: f64) -> f64 {
+        self.first * libm::pow(rank, -self.s)
+    }
+
     /// Of counts in falling order; those below 2 are left out.
     fn fit(counts: &[u64]) -> Option<Self> {
         let points: Vec<(f64, f64)> = (1u32..)
@@ -407,16 +417,17 @@ impl Zipf {
             s: -sxy / sxx,
             r2: sxy * sxy / (sxx * syy),
             ranks: points.len() as u64,
+            first: libm::exp(my - sxy / sxx * mx),
         })
     }
 }
 
 fn quantiles(values: Vec<u64>) -> Quantiles {
-    weighted(values.into_iter().map(|value| (value, 1)).collect())
+    weighted(&mut values.into_iter().map(|value| (value, 1)).collect::<Vec<_>>())
 }
 
-/// Quantiles by nearest rank of values that count several times.
-fn weighted(mut values: Vec<(u64, u32)>) -> Quantiles {
+/// Quantiles by nearest rank of values that count several times; sorts them.
+fn weighted(values: &mut [(u64, u32)]) -> Quantiles {
     values.sort_unstable();
     let total: u64 = values.iter().map(|&(_, weight)| u64::from(weight)).sum();
     let at = |per_mille: u64| {

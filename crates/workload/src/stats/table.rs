@@ -5,14 +5,17 @@ use std::fmt::Write;
 use super::sharing::{Quantiles, Zipf};
 use super::{Lengths, Stats};
 
-/// Width of the column of names.
-const NAME: usize = 34;
+/// Width of the column of names, two spaces included.
+const NAME: usize = 36;
 
 impl Stats {
     /// As lines of name and value.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        let mut line = |name: &str, value: String| writeln!(text, "{name:<NAME$}{value}").expect("memory");
+        let mut line = |name: &str, value: String| {
+            let line = format!("{name:<NAME$}{value}");
+            writeln!(text, "{}", line.trim_end()).expect("memory");
+        };
         let rate = self.rate_rps.map_or("n/a".to_owned(), |rate| format!("{rate:.3} /s"));
         line("requests", self.rows.to_string());
         line("span, rate", format!("{:.1} s, {rate}", self.span_s));
@@ -65,7 +68,8 @@ impl Stats {
                 format!("{:.2} %, top ten {:.2} %{}", 100.0 * prefix.top, 100.0 * prefix.top_10, zipf(prefix.zipf)),
             );
         }
-        line("all blocks", zipf(self.popularity.all_blocks).trim_start_matches(", ").to_owned());
+        let all_blocks = zipf(self.popularity.all_blocks);
+        line("popularity of all blocks", all_blocks.strip_prefix(", ").unwrap_or("too few for a fit").to_owned());
         let sessions = &self.sessions;
         line("sessions by prefix", format!("{} roots, {} follow-ups", sessions.roots, sessions.follow_ups));
         line("  of 1, 2, 3, 4 turns", percents(&sessions.turns));

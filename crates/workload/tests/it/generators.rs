@@ -52,7 +52,7 @@ fn every_generator_keeps_the_rules() {
 #[test]
 fn wrong_parameters_are_refused() {
     for (name, params, words) in [
-        ("zipf", json!({"exponant": 1}), "unknown parameter `exponant`, did you mean `exponent`?"),
+        ("zipf", json!({"exponant": 1}), "unknown parameter `exponant`; did you mean `exponent`?"),
         ("zipf", json!({"exponent": -1}), "parameter `exponent` must be 0 to 2"),
         ("zipf", json!({"exponent": "x"}), "parameter `exponent`: invalid type"),
         ("zipf", json!({"rate": 0}), "`rate` must be positive"),

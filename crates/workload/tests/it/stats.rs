@@ -154,3 +154,54 @@ fn one_request_has_no_rate() {
     assert_eq!((s.rate_rps, s.arrivals.gap_cv), (None, None));
     assert!(s.render().contains("n/a") && !s.render().contains("NaN"), "{}", s.render());
 }
+
+/// Every label leaves room for its value.
+#[test]
+fn the_table() {
+    let read = ReadOptions { block_tokens: Some(16), ..ReadOptions::default() };
+    let trace = read_bytes(SMALL.as_bytes(), &read).expect("good");
+    assert_eq!(Stats::of_trace(&trace, &StatsOptions::default()).render(), TABLE);
+}
+
+const TABLE: &str = "\
+requests                            3
+span, rate                          4.0 s, 0.750 /s
+distinct times                      3 of 3
+gap CV, longest gap                 0.00, 2.0 s
+variance/mean per tick              0.00
+requests in 1 s                     mean 0.5, peak 1, variance/mean 0.50
+input tokens                        mean 35, p50 32, p90 40, p99 40, max 40
+output tokens                       mean 6, p50 6, p90 7, p99 7, max 7
+blocks, unique                      7, 2 (16 tokens; full blocks only)
+hit ratio, infinite cache
+  blocks / all blocks               0.571
+  tokens / all tokens               0.615
+  blocks / full blocks              0.667
+  mean of requests                  0.600
+hit ratio, LRU                      blocks  tokens
+       1000 blocks                  0.571   0.615
+share >= 1, >= 2 blocks, earlier    66.67 %, 66.67 %
+share half, with an earlier         66.67 %
+share half, with any other          100.00 %
+share half, any other, >= 2 blocks  100.00 %
+fully cached prompts                1
+shared depth in blocks              p50 2, p90 2, p99 2, max 2
+branches on a prompt's path         p50 0, p90 0, p99 0, max 0
+blocks used once                    0.00 %
+reuse distance, s                   p50 2, p90 2, p99 2, max 2
+reuse distance, requests            p50 1, p90 1, p99 1, max 1
+commonest prefix of 1 blocks        100.00 %, top ten 100.00 %
+commonest prefix of 2 blocks        100.00 %, top ten 100.00 %
+commonest prefix of 3 blocks        0.00 %, top ten 0.00 %
+commonest prefix of 6 blocks        0.00 %, top ten 0.00 %
+commonest prefix of 13 blocks       0.00 %, top ten 0.00 %
+popularity of all blocks            too few for a fit
+sessions by prefix                  1 roots, 2 follow-ups
+  of 1, 2, 3, 4 turns               0.00 %, 0.00 %, 100.00 %, 0.00 %
+  turns                             p50 3, p90 3, p99 3, max 3
+  follow-ups that keep all blocks   100.00 %
+  their growth in tokens            p50 0, p90 8, p99 8, max 8
+  less the previous output          p50 0, p90 3, p99 3, max 3
+  the others keep on average        0.00 %
+  gap between turns, s              p50 2, p90 2, p99 2, max 2
+";

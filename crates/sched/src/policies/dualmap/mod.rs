@@ -192,7 +192,9 @@ impl Scheduler for DualMap {
     fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {
         match *hook {
             Hook::Joined { .. } | Hook::Left { .. } => self.choices.members_changed(),
-            Hook::FirstToken { request, .. } | Hook::Finished { request, .. } => {
+            Hook::FirstToken { request, .. }
+            | Hook::Finished { request, .. }
+            | Hook::Withdrawn { request, .. } => {
                 self.placed.remove(&request);
             }
             _ => {}

@@ -270,6 +270,9 @@ impl Scheduler for E2 {
                     self.finished(running, output_tokens, e2e, view.now());
                 }
             }
+            Hook::Withdrawn { request, .. } => {
+                self.release(request);
+            }
             Hook::Left { instance } => {
                 self.running.retain(|_, running| running.at != instance);
                 for stat in self.tree.forget(instance) {

@@ -1,0 +1,301 @@
+//! Random scenarios: small clusters of any kind, any scheduler, any workload, with anything that can go wrong. Each is
+//! determined by a seed, runs in both stepping modes with every invariant asserted, and must lose no request.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rand::{RngExt, seq::IndexedRandom};
+use serde_json::{Value, json};
+use trimtab_core::{RngStreams, SimTime, StreamRng};
+use trimtab_engine::{Happened, Mixing, Outcome, RunResult, Stepping};
+use trimtab_sched::Registry;
+
+use crate::metrics::metrics;
+use crate::scenario::{Clients, Cluster, Cost, Event, Group, Order, Prefix, Scenario, Transfer};
+use crate::simulate;
+
+macro_rules! features {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// How often each feature was reached.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Features {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Features {
+            /// Adds what another case reached.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// All counters by name.
+            pub fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name)),*]
+            }
+        }
+    };
+}
+
+features! {
+    /// Requests that completed.
+    completed,
+    /// Requests that were rejected.
+    rejected,
+    /// Requests that failed.
+    failed,
+    /// Times a request was sent anew.
+    retries,
+    /// Times a request lost its instance.
+    lost,
+    /// Times a client hung up.
+    hung_up,
+    /// Moves of queued requests.
+    migrations,
+    /// Times a request lost its KV to others.
+    preemptions,
+    /// Requests with cached tokens.
+    hits,
+    /// Evicted blocks.
+    evictions,
+    /// Instances that joined.
+    joined,
+    /// Instances that stopped.
+    stopped,
+    /// Instances that failed.
+    failures,
+    /// Instances that were slow.
+    slow,
+    /// Instances out of reach.
+    cut,
+    /// Instances whose reports froze.
+    frozen,
+    /// Caches that were lost.
+    flushed,
+    /// Moments without any instance.
+    empty_fleets,
+    /// Cases with groups of different instances.
+    mixed_fleets,
+    /// Cases with old snapshots.
+    old_snapshots,
+    /// Cases with late reports of cache changes.
+    late_events,
+    /// Cases in which the router guesses what is cached.
+    shadows,
+    /// Cases with links for KV.
+    transfers,
+    /// Cases with a router that takes time.
+    slow_routers,
+    /// Cases with a closed loop.
+    closed_loops,
+}
+
+fn pick<T: Clone>(rng: &mut StreamRng, choices: &[T]) -> T {
+    choices.choose(rng).expect("a choice").clone()
+}
+
+/// The scenario of a seed.
+pub fn case(seed: u64, registry: &Registry) -> Scenario {
+    let rng = &mut RngStreams::new(seed).stream("swarm");
+    let mut scenario = Scenario { seed, ..Scenario::default() };
+    scenario.cluster = cluster(rng);
+    let (kind, params) = workload(rng);
+    scenario.workload.kind = Some(kind.into());
+    scenario.workload.params = params;
+    scenario.workload.limit = Some(rng.random_range(5..=60));
+    let def = registry.all().choose(rng).expect("there are schedulers");
+    scenario.scheduler.kind = def.name.into();
+    scenario.slo.ttft_s = rng.random_bool(0.8).then(|| pick(rng, &[0.2, 1.0, 5.0]));
+    let signals = &mut scenario.signals;
+    signals.prefix = pick(rng, &[Prefix::Oracle, Prefix::Oracle, Prefix::Events, Prefix::Shadow]);
+    match signals.prefix {
+        Prefix::Events => signals.delay_ms = pick(rng, &[1.0, 50.0, 2000.0]),
+        Prefix::Shadow => {
+            signals.capacity_tokens = rng.random_bool(0.5).then(|| rng.random_range(0..20_000));
+            signals.ttl_ms = rng.random_bool(0.5).then(|| pick(rng, &[10.0, 5000.0]));
+        }
+        Prefix::Oracle | Prefix::Off => {}
+    }
+    signals.refresh_ms = pick(rng, &[0.0, 0.0, 10.0, 500.0]);
+    if rng.random_bool(0.3) {
+        scenario.router.decision_us = pick(rng, &[0.0, 500.0, 50_000.0]);
+        scenario.router.serial = rng.random_bool(0.5);
+        scenario.router.network_us = pick(rng, &[0.0, 1000.0, 100_000.0]);
+    }
+    if rng.random_bool(0.3) {
+        scenario.transfer = Some(Transfer {
+            bandwidth_gb_s: pick(rng, &[0.1, 10.0]),
+            latency_us: pick(rng, &[0.0, 500.0]),
+            overlapped: rng.random_bool(0.5),
+            kv_bytes_per_token: Some(50_000.0),
+        });
+    }
+    let instances = scenario.cluster.instances_at_start();
+    if rng.random_bool(0.7) {
+        scenario.event = (0..rng.random_range(1..=10)).map(|_| event(rng, instances)).collect();
+        let dynamics = &mut scenario.dynamics;
+        dynamics.startup_s = pick(rng, &[0.0, 0.5, 5.0]);
+        dynamics.retries = pick(rng, &[0, 1, 3]);
+        dynamics.retry_delay_s = pick(rng, &[0.0, 0.1]);
+    }
+    if rng.random_bool(0.2) {
+        scenario.dynamics.mtbf_s = Some(pick(rng, &[2.0, 20.0]));
+        scenario.dynamics.mttr_s = pick(rng, &[0.5, 10.0]);
+    }
+    scenario.clients = rng.random_bool(0.25).then(|| Clients {
+        patience_s: pick(rng, &[0.05, 0.5, 3.0]),
+        until_end: rng.random_bool(0.5),
+        retries: pick(rng, &[0, 1, 4]),
+        backoff_s: pick(rng, &[0.0, 0.2, 2.0]),
+    });
+    scenario
+}
+
+fn cluster(rng: &mut StreamRng) -> Cluster {
+    let cost = |rng: &mut StreamRng| Cost::Linear {
+        step_us: pick(rng, &[500.0, 4000.0, 10_000.0]),
+        per_prefill_token_us: pick(rng, &[5.0, 50.0, 200.0]),
+        per_seq_us: pick(rng, &[0.0, 20.0]),
+        per_context_us: pick(rng, &[0.0, 0.02, 0.1]),
+    };
+    let mut cluster = Cluster {
+        instances: rng.random_range(1..=6),
+        kv_tokens: Some(pick(rng, &[3_000, 6_000, 20_000, 200_000])),
+        block_tokens: pick(rng, &[16, 16, 64, 512]),
+        max_batched_tokens: pick(rng, &[64, 512, 8192]),
+        max_seqs: pick(rng, &[2, 8, 64]),
+        mixing: pick(rng, &[Mixing::DecodeFirst, Mixing::DecodeFirst, Mixing::PrefillFirst]),
+        order: pick(rng, &[Order::Fcfs, Order::Fcfs, Order::LongestPrefix, Order::Preble]),
+        watermark: pick(rng, &[0.0, 0.0, 0.05]),
+        cost: cost(rng),
+        ..Cluster::default()
+    };
+    cluster.cache.partial_tail = rng.random_bool(0.2);
+    if rng.random_bool(0.25) {
+        for _ in 0..rng.random_range(2..=3) {
+            cluster.group.push(Group {
+                instances: rng.random_range(1..=3),
+                kv_tokens: Some(pick(rng, &[6_000, 40_000])),
+                cost: rng.random_bool(0.6).then(|| cost(rng)),
+                max_batched_tokens: rng.random_bool(0.3).then_some(1024),
+                ..Group::default()
+            });
+        }
+    }
+    cluster
+}
+
+fn workload(rng: &mut StreamRng) -> (&'static str, Value) {
+    let rate = pick(rng, &[2.0, 10.0, 60.0]);
+    let law = |low: f64, high: f64| json!({ "uniform": [low, high] });
+    pick(
+        rng,
+        &[
+            ("no-sharing", json!({ "rate": rate, "input": law(1.0, 2500.0), "output": law(1.0, 400.0) })),
+            (
+                "zipf",
+                json!({ "rate": rate, "groups": 5, "prefix_tokens": 700, "suffix": law(1.0, 300.0), "output": law(1.0, 200.0) }),
+            ),
+            ("gsp", json!({ "rate": rate, "groups": 4, "total_tokens": 1200, "output_tokens": 30 })),
+            (
+                "multi-turn",
+                json!({ "rate": rate, "first": law(50.0, 600.0), "output": law(5.0, 150.0), "think": law(0.0, 2.0), "known_outputs": true }),
+            ),
+            ("toolbench", json!({ "rate": rate })),
+        ],
+    )
+}
+
+fn event(rng: &mut StreamRng, instances: u32) -> Event {
+    let mut event = Event { at_s: f64::from(rng.random_range(0..200_u32)) / 10.0, ..Event::default() };
+    let some = |rng: &mut StreamRng| (0..instances).filter(|_| rng.random_bool(0.5)).take(3).collect::<Vec<u32>>();
+    let mut listed = some(rng);
+    if listed.is_empty() {
+        listed.push(rng.random_range(0..instances));
+    }
+    let span = pick(rng, &[0.1, 1.0, 8.0]);
+    match rng.random_range(0..10) {
+        0 | 1 => event.add = Some(rng.random_range(1..=3)),
+        2 => event.remove = Some(rng.random_range(1..=2)),
+        3 => event.drain = listed,
+        4 => (event.restart, event.every_s) = (listed, Some(span)),
+        5 => (event.fail, event.for_s) = (listed, rng.random_bool(0.7).then_some(span)),
+        6 => (event.slow, event.factor, event.for_s) = (listed, Some(pick(rng, &[0.5, 2.0, 3.7])), Some(span)),
+        7 => (event.cut, event.for_s) = (listed, Some(span)),
+        8 => (event.freeze, event.for_s) = (listed, Some(span)),
+        _ => event.flush = listed,
+    }
+    event
+}
+
+/// Runs the case of a seed in both stepping modes and says what it reached, or what went wrong.
+pub fn run(seed: u64, registry: &Registry) -> Result<Features, String> {
+    let scenario = case(seed, registry);
+    let attempt = || -> Result<Features, String> {
+        let go = |stepping| simulate::run(&scenario, registry, stepping).map_err(|error| error.to_string());
+        let (by_run, by_step) = (go(Stepping::Macro)?, go(Stepping::Every)?);
+        compare(&scenario, &by_run, &by_step)?;
+        Ok(features(&scenario, &by_run))
+    };
+    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+    })
+}
+
+fn compare(scenario: &Scenario, by_run: &RunResult, by_step: &RunResult) -> Result<(), String> {
+    if let Some((a, b)) = by_run.rows.iter().zip(&by_step.rows).find(|(a, b)| a != b) {
+        return Err(format!("macro-steps and single steps differ:\n{a:?}\n{b:?}"));
+    }
+    if by_run.rows.len() != by_step.rows.len() || by_run.fleet != by_step.fleet {
+        return Err("macro-steps and single steps differ in what happened to the cluster".into());
+    }
+    let text = |result| serde_json::to_string(&metrics(scenario, result)).map_err(|error| error.to_string());
+    if text(by_run)? != text(by_step)? {
+        return Err("macro-steps and single steps differ in their metrics".into());
+    }
+    if scenario.workload.limit != Some(by_run.rows.len() as u64) {
+        return Err(format!("{} requests were lost before they arrived", by_run.rows.len()));
+    }
+    for (id, row) in by_run.rows.iter().enumerate() {
+        let served = row.outcome == Outcome::Completed;
+        let ended = row.finish != SimTime::MAX && row.outcome != Outcome::Open;
+        if !ended || (served && (row.first_token == SimTime::MAX || row.first_token > row.finish)) {
+            return Err(format!("request {id} has no proper end: {row:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn features(scenario: &Scenario, result: &RunResult) -> Features {
+    let count = |outcome| result.rows.iter().filter(|row| row.outcome == outcome).count() as u64;
+    let sum = |f: fn(&trimtab_engine::Row) -> u32| result.rows.iter().map(|row| u64::from(f(row))).sum::<u64>();
+    let record = result.fleet.clone().unwrap_or_default();
+    let happened = |what| record.events.iter().filter(|event| event.what == what).count() as u64;
+    let of = |yes: bool| u64::from(yes);
+    Features {
+        completed: count(Outcome::Completed),
+        rejected: count(Outcome::Rejected),
+        failed: count(Outcome::Failed),
+        retries: sum(|row| row.retries),
+        lost: record.lost,
+        hung_up: record.hung_up,
+        migrations: sum(|row| row.migrations),
+        preemptions: sum(|row| row.preemptions),
+        hits: sum(|row| u32::from(row.hit_tokens > 0)),
+        evictions: result.instances.iter().map(|instance| instance.evicted_blocks).sum(),
+        joined: happened(Happened::Joined),
+        stopped: happened(Happened::Stopped),
+        failures: happened(Happened::Failed),
+        slow: happened(Happened::Paced),
+        cut: happened(Happened::Cut),
+        frozen: happened(Happened::Frozen),
+        flushed: happened(Happened::Flushed),
+        empty_fleets: record.events.iter().filter(|event| event.members == 0).count() as u64,
+        mixed_fleets: of(!scenario.cluster.group.is_empty()),
+        old_snapshots: of(scenario.signals.refresh_ms > 0.0),
+        late_events: of(scenario.signals.prefix == Prefix::Events),
+        shadows: of(scenario.signals.prefix == Prefix::Shadow),
+        transfers: of(scenario.transfer.is_some()),
+        slow_routers: of(scenario.router.decision_us + scenario.router.network_us > 0.0),
+        closed_loops: of(scenario.workload.kind.as_deref() == Some("multi-turn")),
+    }
+}
