@@ -262,7 +262,7 @@ fn tier(rng: &mut StreamRng, instances: &[InstanceConfig], pace: u64) -> Option<
         prefetch: rng.random_bool(0.75),
         overlapped: rng.random_bool(0.5),
     };
-    rng.random_bool(0.6).then_some(tier)
+    rng.random_bool(0.9).then_some(tier)
 }
 
 /// LRU, or any other policy with parameters that matter on such a scale.
