@@ -29,6 +29,19 @@ fn every_scheduler_ends_and_sees_the_same_in_both_ways_of_stepping() {
     }
 }
 
+/// Routers that park: their clients may hang up meanwhile.
+#[test]
+fn those_who_wait_may_leave() {
+    let registry = Registry::default();
+    for (name, params) in [
+        ("ray-prefix-affinity", json!({ "max_ongoing": 1 })),
+        ("llm-d", json!({ "usage_limit": 0.3, "flow_control": true })),
+    ] {
+        let def = registry.get(name).expect("a built-in scheduler");
+        (0..300).for_each(|seed| check(def, &params, seed));
+    }
+}
+
 /// A router that parks as soon as anything waits for its first token, and lets go in every order.
 #[test]
 fn parked_requests_are_let_go() {

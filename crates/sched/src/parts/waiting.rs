@@ -72,6 +72,14 @@ impl<T> Waiting<T> {
         self.heap.peek().map(|entry| &entry.item)
     }
 
+    /// Takes out the first found that is meant, whoever's turn it is.
+    pub fn remove(&mut self, meant: impl Fn(&T) -> bool) -> Option<T> {
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        let found = entries.iter().position(|entry| meant(&entry.item)).map(|at| entries.swap_remove(at).item);
+        self.heap = entries.into();
+        found
+    }
+
     /// Takes out the one whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
         self.heap.pop().map(|entry| entry.item)

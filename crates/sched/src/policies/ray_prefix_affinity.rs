@@ -163,7 +163,8 @@ impl Scheduler for PrefixAffinity {
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
         match *hook {
             Hook::Left { instance } => self.tree.remove_worker(instance),
-            Hook::Finished { .. } | Hook::Joined { .. } | Hook::Timer { .. } => {}
+            Hook::Withdrawn { request, instance: None } => self.parked.retain(|&(id, _)| id != request),
+            Hook::Finished { .. } | Hook::Withdrawn { .. } | Hook::Joined { .. } | Hook::Timer { .. } => {}
             _ => return,
         }
         if let Some((request, text)) = self.parked.pop_front() {

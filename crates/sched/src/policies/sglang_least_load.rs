@@ -104,7 +104,7 @@ impl Scheduler for LeastLoad {
 
     fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {
         match *hook {
-            Hook::Finished { request, instance, .. } => {
+            Hook::Finished { request, instance, .. } | Hook::Withdrawn { request, instance: Some(instance) } => {
                 let Some(worker) = self.workers.get_mut(instance.index()) else { return };
                 let position = match self.params.answers {
                     Answers::Fifo => 0,

@@ -183,6 +183,9 @@ impl Scheduler for Port {
                     self.speeds.record(instance, e2e.saturating_since(ttft).0 / u64::from(output_tokens - 1));
                 }
             }
+            Hook::Withdrawn { request, .. } => {
+                self.ttfts.remove(&request);
+            }
             Hook::Left { instance } => {
                 for id in self.tree.of_pod(instance) {
                     self.window.change(&mut self.tree, id, |node| node.pods.retain(|&pod| pod != instance));

@@ -251,7 +251,11 @@ impl Scheduler for DynamoKv {
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
         match *hook {
             Hook::FirstToken { request, .. } => self.ledger.prefilled(request),
-            Hook::Finished { request, .. } => self.ledger.free(request),
+            Hook::Finished { request, .. } | Hook::Withdrawn { request, instance: Some(_) } => self.ledger.free(request),
+            Hook::Withdrawn { request, instance: None } => {
+                let gone = self.waiting.remove(|parked| parked.id == request);
+                self.waiting_tokens -= gone.map_or(0, |parked| u64::from(parked.tokens));
+            }
             Hook::Left { instance } => {
                 if let Some(sent) = &mut self.sent {
                     sent.remove_worker(instance);

@@ -201,6 +201,10 @@ impl Scheduler for Lbgr {
                 let error = if self.params.floor_error { late.max(1.0) } else { late };
                 self.workers[instance.index()].learner.learn(&flight.features, error);
             }
+            Hook::Withdrawn { request, .. } => {
+                self.decay(view.now());
+                self.release(request, view.now());
+            }
             Hook::Left { instance } => self.tree.remove_worker(instance),
             _ => {}
         }

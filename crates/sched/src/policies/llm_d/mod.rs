@@ -7,7 +7,7 @@ mod score;
 
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use trimtab_core::{InstanceId, PS_PER_MS, SessionId, SimTime, TenantId};
+use trimtab_core::{InstanceId, PS_PER_MS, RequestId, SessionId, SimTime, TenantId};
 
 use crate::parts::{BlockLru, Order, Ties, Waiting};
 use crate::{Actions, Arrival, BuildContext, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals};
@@ -93,6 +93,13 @@ impl FlowQueue {
 
     fn is_empty(&self) -> bool {
         self.flows.is_empty()
+    }
+
+    fn remove(&mut self, request: RequestId) {
+        self.flows.retain(|_, flow| {
+            flow.remove(|parked| parked.id == request);
+            !flow.is_empty()
+        });
     }
 
     /// The first of the next flow among those with the highest priority.
@@ -286,6 +293,9 @@ impl Scheduler for LlmD {
             self.index.remove_worker(instance);
             self.cold.forget(instance);
             self.known.sessions.retain(|_, bound| *bound != instance);
+        }
+        if let Hook::Withdrawn { request, instance: None } = *hook {
+            self.queue.remove(request);
         }
         if self.queue.is_empty() || matches!(hook, Hook::Dispatched { .. }) || view.members().is_empty() {
             return;
