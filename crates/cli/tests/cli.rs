@@ -248,7 +248,7 @@ fn a_calibration_can_be_drawn_written_and_used_again() {
         (&["calibrate", "steps.csv", "--plot", "r.gif"][..], 2, "no picture format `gif`"),
         (&["calibrate", "steps.csv", "--plot", "/nonexistent/r.svg"], 3, "/nonexistent/r.svg"),
         (&["calibrate", "server.csv"], 3, "is missing"),
-        (&["calibrate"], 2, "--requests"),
+        (&["calibrate"], 2, "<STEPS>"),
     ] {
         let assert = bench.trimtab(args).assert().code(code);
         let err = text(&assert.get_output().stderr);

@@ -138,7 +138,7 @@ fn every_figure_keeps_its_structure() {
 fn figures_of_calibrations_keep_their_structure() {
     let step = |n: u32| StepError {
         pair: format!("card-{} engine", n % 4),
-        kind: if n % 3 == 0 { "prefill" } else { "decode" }.to_owned(),
+        kind: if n.is_multiple_of(3) { "prefill" } else { "decode" }.to_owned(),
         measured: 0.001 * f64::from(n + 1),
         predicted: 0.001 * f64::from(n + 1) * if n == 7 { 3.0 } else { 1.0 + 0.1 * f64::from(n).sin() },
     };
