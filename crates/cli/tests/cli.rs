@@ -222,6 +222,40 @@ fn bad_traces_name_file_line_and_field() {
     bench.trimtab(&["run"]).assert().code(2);
 }
 
+/// Decode steps of one card, as a made-up straight line.
+fn steps() -> String {
+    let mut text = "hw,model,tp,kind,batch,new_tokens,context_tokens,time_ms\n".to_owned();
+    for batch in 1..=12 {
+        let time = 7.0 + 0.01 * f64::from(batch);
+        writeln!(text, "h100,llama-3.1-8b,1,decode,{batch},1,1000,{time}").expect("a string takes all");
+    }
+    text
+}
+
+#[test]
+fn a_calibration_can_be_drawn_written_and_used_again() {
+    let bench = Bench::new();
+    fs::write(bench.path("steps.csv"), steps()).expect("steps");
+    let requests = "arrival_s,input_tokens,output_tokens,ttft_ms,tpot_ms,e2e_ms\n0,500,20,40,9,220\n0.1,800,1,60,,60\n";
+    fs::write(bench.path("server.csv"), requests).expect("requests");
+    bench.trimtab(&["calibrate", "steps.csv", "--plot", "r.svg", "--out", "p.toml"]).assert().success();
+    let server = ["calibrate", "--requests", "server.csv", "--hardware", "h100", "--model", "llama-3.1-8b"];
+    let replay = [&server[..], &["--profile", "p.toml", "--plot", "s.png"]].concat();
+    bench.trimtab(&replay).assert().success();
+    assert!(fs::read_to_string(bench.path("r.svg")).expect("a figure").contains("h100 unnamed (12)"));
+    assert!(fs::read(bench.path("s.png")).expect("a figure").starts_with(b"\x89PNG"));
+    for (args, code, part) in [
+        (&["calibrate", "steps.csv", "--plot", "r.gif"][..], 2, "no picture format `gif`"),
+        (&["calibrate", "steps.csv", "--plot", "/nonexistent/r.svg"], 3, "/nonexistent/r.svg"),
+        (&["calibrate", "server.csv"], 3, "is missing"),
+        (&["calibrate"], 2, "<STEPS>"),
+    ] {
+        let assert = bench.trimtab(args).assert().code(code);
+        let err = text(&assert.get_output().stderr);
+        assert!(err.contains(part), "{args:?}: `{part}` in\n{err}");
+    }
+}
+
 #[test]
 fn lists_are_json_arrays_of_name_and_summary() {
     let bench = Bench::new();

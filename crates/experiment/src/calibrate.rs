@@ -19,7 +19,7 @@ use trimtab_engine::cost::Tuning;
 pub use accuracy::{Accuracy, ErrorTable};
 pub use fit::Sample;
 pub use identify::Kept;
-pub use pair::{PairFit, Residual};
+pub use pair::{LeftOut, PairFit, Residual};
 pub use profile::{Profile, ProfileError, ProfileFile, SCHEMA};
 pub use report::{residuals_csv, text};
 pub use requests::{

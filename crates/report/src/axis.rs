@@ -11,6 +11,8 @@ pub enum Scale {
     FromZero,
     /// Evenly, from 0 to 100.
     Percent,
+    /// Evenly, as far as stated; values beyond stand on the edge.
+    Within(f64, f64),
     /// By ratio; zero and less cannot be shown.
     Log,
     /// By ratio when the data span more than a factor of 20, else evenly from zero.
@@ -59,6 +61,7 @@ impl Ruler {
         match &axis.scale {
             Scale::Names(names) => Self::names(names),
             Scale::Percent => Self::linear(0.0, 100.0, 0.0, most),
+            Scale::Within(from, to) => Self::linear(*from, *to, 0.0, most),
             _ if low > high => Self::linear(0.0, 1.0, 0.0, most),
             Scale::Linear => Self::linear(low, high, 0.04, most),
             Scale::Log if smallest < f64::INFINITY => Self::log(smallest, high, most),

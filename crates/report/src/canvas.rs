@@ -110,6 +110,16 @@ impl Layer<'_> {
         self.area.draw_text(text, &style, at).expect(DRAWN);
     }
 
+    /// A translucent marker without a rim, so that many on one another show as density.
+    pub(crate) fn speck(&self, marker: Marker, at: (i32, i32), size: f64, colour: &str, opacity: f64) {
+        let style = rgb(colour).mix(opacity);
+        if marker == Marker::Circle {
+            self.area.draw(&Circle::new(at, pixels(size / 2.0), style.filled())).expect(DRAWN);
+        } else {
+            self.area.draw(&Polygon::new(outline(marker, at, size * UNIT / 2.0), style)).expect(DRAWN);
+        }
+    }
+
     /// A marker with a thin rim that keeps it apart from lines below; `size` is its diameter in points.
     pub(crate) fn marker(&self, marker: Marker, at: (i32, i32), size: f64, colour: &str, rim: &str) {
         let radius = size * UNIT / 2.0;

@@ -254,6 +254,11 @@ impl Sketch<'_> {
                 });
                 page.layer(&class("markers"), title, |layer| self.markers(layer, look, &line));
             }
+            Marks::Cloud => page.layer(&class("cloud"), title, |layer| {
+                for at in line {
+                    layer.speck(look.marker, at, 0.55 * theme.marker, &look.colour, 0.45);
+                }
+            }),
             Marks::Bars => page.layer(&class("bars"), title, |layer| self.bars(layer, series, look, panel)),
         }
     }

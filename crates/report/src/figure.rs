@@ -53,6 +53,8 @@ pub enum Marks {
     Curve,
     /// A marker each, intervals of both as bars; joined thinly when there are several.
     Dots,
+    /// A small marker each, all by themselves: for hundreds of points.
+    Cloud,
     /// A bar from zero to x at place y, the interval of x as a whisker.
     Bars,
     /// A thin grey line without markers and without a place in the legend.

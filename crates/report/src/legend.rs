@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     left: f64,
     /// Whether its series has markers.
     marked: bool,
+    /// Whether its series has a line.
+    lined: bool,
 }
 
 impl Legend {
@@ -47,8 +49,9 @@ impl Legend {
                 left = 0.6;
                 rows.push(Vec::new());
             }
-            let marked = all().any(|series| series.label == label && series.marks != Marks::Curve);
-            rows.last_mut().expect("at least one row").push(Entry { label: label.to_owned(), left, marked });
+            let other_than = |marks| all().any(|series| series.label == label && series.marks != marks);
+            let (marked, lined) = (other_than(Marks::Curve), other_than(Marks::Cloud));
+            rows.last_mut().expect("at least one row").push(Entry { label: label.to_owned(), left, marked, lined });
             left += width + GAP;
         }
         Self::Rows(rows)
@@ -68,13 +71,15 @@ impl Legend {
         let Theme { font, line, marker, ink, background, .. } = theme;
         for (number, row) in rows.iter().enumerate() {
             let middle = pixels(top + (1.45 * number as f64 + 0.95) * font);
-            for Entry { label, left, marked } in row {
+            for Entry { label, left, marked, lined } in row {
                 let Some(look) = looks.get(label) else { continue };
                 let (from, to) = (pixels(left * font), pixels((left + SAMPLE) * font));
                 let key = || vec![("class", "key".to_owned()), ("data-series", label.clone())];
                 let mut sample = key();
                 sample.extend(dash_attribute(look, *line));
-                page.layer(&sample, None, |layer| layer.line(&[(from, middle), (to, middle)], &look.colour, *line));
+                if *lined {
+                    page.layer(&sample, None, |layer| layer.line(&[(from, middle), (to, middle)], &look.colour, *line));
+                }
                 page.layer(&key(), None, |layer| {
                     if *marked {
                         layer.marker(look.marker, (i32::midpoint(from, to), middle), *marker, &look.colour, background);

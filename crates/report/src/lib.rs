@@ -8,6 +8,7 @@
 //! [`export`] knows svg2pdf.
 
 pub mod axis;
+pub mod calibration;
 mod canvas;
 pub mod draw;
 pub mod estimate;
@@ -25,5 +26,5 @@ pub mod theme;
 
 pub use figures::{FIGURES, FigureDef, Unavailable, miss_ratio};
 pub use page::page;
-pub use plot::{PictureFormat, PlotError, figures, picture, plot};
+pub use plot::{PictureFormat, PlotError, figures, picture, plot, save};
 pub use theme::{THEMES, Theme, ThemeError};

@@ -129,6 +129,11 @@ pub fn looks(labels: &[String], overrides: &BTreeMap<String, LookOverride>) -> B
     looks
 }
 
+/// Looks in the order of the labels, for figures that are not about schedulers.
+pub(crate) fn in_order(labels: &[&str], overrides: &BTreeMap<String, LookOverride>) -> BTreeMap<String, Look> {
+    labels.iter().enumerate().map(|(place, &label)| (label.to_owned(), look(place, overrides.get(label)))).collect()
+}
+
 fn look(place: usize, stated: Option<&LookOverride>) -> Look {
     let lap = place / COLOURS.len();
     let stated = stated.cloned().unwrap_or_default();

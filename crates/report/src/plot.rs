@@ -12,7 +12,7 @@ use crate::draw;
 use crate::export::{self, ExportError};
 use crate::figure::Figure;
 use crate::figures::{FIGURES, FigureDef, Unavailable};
-use crate::look::{Look, looks};
+use crate::look::{Look, in_order, looks};
 use crate::results::{Results, ResultsError};
 use crate::theme::Theme;
 
@@ -25,6 +25,31 @@ pub enum PictureFormat {
     Png,
 }
 
+impl PictureFormat {
+    /// The name of a file tells its format.
+    pub fn of(path: &Path) -> Result<Self, PlotError> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        extension.to_lowercase().parse()
+    }
+
+    /// A drawing in this format.
+    fn bytes(self, svg: &str, dpi: f64) -> Result<Vec<u8>, ExportError> {
+        match self {
+            Self::Svg => Ok(svg.as_bytes().to_vec()),
+            Self::Pdf => export::pdf(svg),
+            Self::Png => export::png(svg, dpi),
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Svg => "svg",
+            Self::Pdf => "pdf",
+            Self::Png => "png",
+        }
+    }
+}
+
 impl FromStr for PictureFormat {
     type Err = PlotError;
 
@@ -34,16 +59,6 @@ impl FromStr for PictureFormat {
             "pdf" => Ok(Self::Pdf),
             "png" => Ok(Self::Png),
             _ => Err(PlotError::Format(name.to_owned())),
-        }
-    }
-}
-
-impl PictureFormat {
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Svg => "svg",
-            Self::Pdf => "pdf",
-            Self::Png => "png",
         }
     }
 }
@@ -101,7 +116,7 @@ pub fn plot(
         let svg = draw::svg(&figure, &looks, theme);
         for format in formats {
             let path = out.join(format!("{}.{}", figure.name, format.extension()));
-            save(&svg, *format, theme, &path)?;
+            write(&path, &format.bytes(&svg, theme.dpi)?)?;
             files.push(path);
         }
         let path = out.join(format!("{}.csv", figure.name));
@@ -126,26 +141,27 @@ pub(crate) fn drawable(results: &Results) -> Result<(Vec<Figure>, Vec<String>), 
 
 /// Draws one figure into a file, whose format its name tells, and the points drawn as CSV beside it. Returns both.
 pub fn picture(figure: &Figure, theme: &Theme, path: &Path) -> Result<[PathBuf; 2], PlotError> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let format = extension.parse()?;
+    let format = PictureFormat::of(path)?;
     let labels: Vec<String> = figure.labels().into_iter().map(str::to_owned).collect();
     let mut looks = looks(&labels, &theme.series);
     if let (1, Some(look)) = (labels.len(), looks.values_mut().next()) {
         *look = if theme.series.contains_key(&labels[0]) { look.clone() } else { Look::single() };
     }
     let svg = draw::svg(figure, &looks, theme);
-    save(&svg, format, theme, path)?;
+    write(path, &format.bytes(&svg, theme.dpi)?)?;
     let points = path.with_extension("csv");
     figure.table().write(&points)?;
     Ok([path.to_owned(), points])
 }
 
-fn save(svg: &str, format: PictureFormat, theme: &Theme, path: &Path) -> Result<(), PlotError> {
-    let bytes = match format {
-        PictureFormat::Svg => svg.as_bytes().to_vec(),
-        PictureFormat::Pdf => export::pdf(svg)?,
-        PictureFormat::Png => export::png(svg, theme.dpi)?,
-    };
+/// Draws one figure that is not about schedulers into a file, in the format that its name says.
+pub fn save(figure: &Figure, theme: &Theme, path: &Path) -> Result<(), PlotError> {
+    let format = PictureFormat::of(path)?;
+    let svg = draw::svg(figure, &in_order(&figure.labels(), &theme.series), theme);
+    write(path, &format.bytes(&svg, theme.dpi)?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PlotError> {
     fs::write(path, bytes).map_err(|source| PlotError::Io { path: path.to_owned(), source })
 }
 

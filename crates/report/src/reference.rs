@@ -33,7 +33,7 @@ pub(crate) fn line(page: &mut Page, reference: &Reference, panel: &DrawnPanel<'_
 
 /// Writes the label, above the data.
 pub(crate) fn label(page: &mut Page, reference: &Reference, panel: &DrawnPanel<'_>, series: &[Series], theme: &Theme) {
-    let Some([from, to]) = ends(reference, panel) else { return };
+    let Some([from, to]) = ends(reference, panel).filter(|_| !reference.label.is_empty()) else { return };
     let size = 0.9 * theme.font;
     let (width, height) = (pixels(text::width(&reference.label) * size), pixels(1.04 * size));
     let gap = pixels(0.22 * theme.font);

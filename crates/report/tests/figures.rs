@@ -6,7 +6,8 @@ use std::fmt::Write;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use trimtab_report::{PictureFormat, Theme, figures, plot};
+use trimtab_report::calibration::{Compared, StepError, replay, residuals};
+use trimtab_report::{PictureFormat, Theme, figures, plot, save};
 use trimtab_table::{Column, Table};
 
 const SCHEDULERS: [&str; 4] = ["round-robin", "least-loaded", "cache-affinity", "DualMap (β=1.5)"];
@@ -130,6 +131,32 @@ fn every_figure_keeps_its_structure() {
             insta::assert_snapshot!(format!("{name}-{}", stem(file)), structure(&svg));
         }
     }
+}
+
+/// Made-up steps of four pairs, one error beyond the edge, and a made-up run in which no request has a time per token.
+#[test]
+fn figures_of_calibrations_keep_their_structure() {
+    let step = |n: u32| StepError {
+        pair: format!("card-{} engine", n % 4),
+        kind: if n.is_multiple_of(3) { "prefill" } else { "decode" }.to_owned(),
+        measured: 0.001 * f64::from(n + 1),
+        predicted: 0.001 * f64::from(n + 1) * if n == 7 { 3.0 } else { 1.0 + 0.1 * f64::from(n).sin() },
+    };
+    let quantity = |name: &str, requests: u32| Compared {
+        quantity: name.to_owned(),
+        pairs: (0..requests).map(|n| (f64::from(n) * 0.2, f64::from(n) * 0.21)).collect(),
+    };
+    let run = [quantity("TTFT", 30), quantity("TPOT", 0), quantity("E2E", 30)];
+    let folder = tempfile::tempdir().unwrap();
+    for figure in [residuals(&(0..60).map(step).collect::<Vec<_>>()), replay(&run)] {
+        for extension in ["svg", "pdf", "PNG"] {
+            save(&figure, &Theme::named("paper-wide").unwrap(), &folder.path().join(format!("f.{extension}"))).unwrap();
+        }
+        let svg = std::fs::read_to_string(folder.path().join("f.svg")).unwrap();
+        insta::assert_snapshot!(format!("calibration-{}", figure.name), structure(&svg));
+    }
+    let error = save(&replay(&run), &Theme::default(), &folder.path().join("f.gif")).unwrap_err().to_string();
+    assert!(error.contains("no picture format `gif` (there are svg, pdf and png)"), "{error}");
 }
 
 #[test]

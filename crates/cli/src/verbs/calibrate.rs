@@ -3,9 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use trimtab_experiment::calibrate::{
-    self, CalibrateError, ProfileFile, Selection, Server, fit_host, read_requests, read_rows, validate,
+    self, CalibrateError, Calibration, Measured, ProfileFile, RequestsError, Selection, Server, Simulated, Validation,
+    fit_host, read_requests, read_rows, validate,
 };
 use trimtab_experiment::catalog::{self, Overrides};
+use trimtab_report::calibration::{Compared, StepError, residuals};
+use trimtab_report::figure::Figure;
+use trimtab_report::{PictureFormat, Theme, save};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -37,6 +41,9 @@ pub(crate) struct Args {
     /// Where measured, predicted and relative error of every row go (CSV)
     #[arg(long, value_name = "FILE")]
     residuals_out: Option<PathBuf>,
+    /// Where a figure goes (.svg, .pdf or .png): the error of every step, or the measured server beside its simulation
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Measured requests of a real server (CSV), replayed and compared
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
@@ -67,6 +74,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
+    if let Some(path) = &args.plot {
+        PictureFormat::of(path).map_err(|error| Failure::usage(format!("--plot {}: {error}", path.display())))?;
+    }
     match (&args.requests, &args.steps) {
         (Some(requests), _) => replay(args, requests, printer),
         (None, Some(steps)) => fit(args, steps, printer),
@@ -93,6 +103,9 @@ fn fit(args: &Args, steps: &Path, printer: Printer) -> Result<(), Failure> {
     }
     if let Some(path) = &args.residuals_out {
         write(path, &calibrate::residuals_csv(&calibration))?;
+    }
+    if let Some(path) = &args.plot {
+        draw(&residuals(&step_errors(&calibration)), path)?;
     }
     if args.json { printer.json(&calibration) } else { printer.result(&calibrate::text(&calibration)) }
 }
@@ -125,11 +138,50 @@ fn replay(args: &Args, path: &Path, printer: Printer) -> Result<(), Failure> {
         ..Server::default()
     };
     let compare = if args.fit_host { fit_host } else { validate };
-    let validation = compare(&requests, &deployment, &server).map_err(Failure::data)?;
+    let validation = compare(&requests, &deployment, &server).map_err(|error| match error {
+        RequestsError::Server(_) => Failure::usage(error),
+        _ => Failure::data(error),
+    })?;
     if let Some(path) = &args.residuals_out {
         write(path, &calibrate::validation_csv(&validation))?;
     }
+    if let Some(path) = &args.plot {
+        draw(&trimtab_report::calibration::replay(&compared(&validation)), path)?;
+    }
     if args.json { printer.json(&validation) } else { printer.result(&calibrate::validation_text(&validation)) }
+}
+
+/// Every fitted step with the prediction of a fit that had not seen its group, else its fold.
+fn step_errors(calibration: &Calibration) -> Vec<StepError> {
+    let pairs = calibration.pairs.iter();
+    let rows = pairs.flat_map(|pair| {
+        let name = format!("{} {}", pair.hardware, pair.engine);
+        pair.residuals.iter().map(move |residual| (name.clone(), residual))
+    });
+    rows.map(|(pair, residual)| StepError {
+        pair,
+        kind: residual.row.kind.name().to_owned(),
+        measured: residual.row.seconds,
+        predicted: residual.without_group.or(residual.without_row).unwrap_or(residual.fitted),
+    })
+    .collect()
+}
+
+fn compared(validation: &Validation) -> Vec<Compared> {
+    let quantity = |name: &str, of: fn(&Measured, &Simulated) -> Option<(f64, f64)>| Compared {
+        quantity: name.to_owned(),
+        pairs: validation.pairs.iter().filter_map(|(measured, simulated)| of(measured, simulated)).collect(),
+    };
+    vec![
+        quantity("TTFT", |m, s| Some((m.ttft, s.ttft))),
+        quantity("TPOT", |m, s| Some((m.tpot?, s.tpot?))),
+        quantity("E2E", |m, s| Some((m.e2e, s.e2e))),
+    ]
+}
+
+fn draw(figure: &Figure, path: &Path) -> Result<(), Failure> {
+    let theme = Theme::named("paper-wide").map_err(Failure::usage)?;
+    save(figure, &theme, path).map_err(Failure::data)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! The analytic model: the terms of [`Deployment`] in whole picoseconds.
 
+use super::deployment::FEW_SEQS;
 use super::{Deployment, Line, StepCost, StepShape};
 
 /// Fractional bits of the prefill-attention coefficient, which can be as small as 20 ps.
@@ -19,6 +20,7 @@ pub struct Analytic {
     kv: u64,
     scan: u64,
     kv_mixed: u64,
+    kv_few: u64,
     seq: u64,
     step: u64,
 }
@@ -36,6 +38,7 @@ impl Analytic {
             kv: ps(rates.kv),
             scan: ps(rates.scan),
             kv_mixed: ps(rates.kv_mixed),
+            kv_few: ps(rates.kv_few),
             seq: ps(rates.seq),
             step: ps(rates.step),
             deployment,
@@ -45,6 +48,14 @@ impl Analytic {
     /// What it was built from.
     pub const fn deployment(&self) -> &Deployment {
         &self.deployment
+    }
+
+    /// Reading `context` KV tokens for `seqs` decodes when one token takes `read` at full bandwidth. In a run of steps the
+    /// context grows by `seqs`, so the division leaves the same remainder each time: the run stays a progression.
+    fn kv_read(&self, read: u64, seqs: u32, context: u64) -> u64 {
+        let few = u64::from(FEW_SEQS);
+        let seqs = u64::from(seqs).max(few);
+        if self.kv_few * few <= read * seqs { read * context } else { self.kv_few * few * context / seqs }
     }
 
     fn of_tokens(&self, tokens: u64) -> u64 {
@@ -68,19 +79,19 @@ impl StepCost for Analytic {
         let mut total = self.of_tokens(shape.prefill_tokens + u64::from(shape.decode_seqs)) + self.step;
         total += self.seq * seqs;
         if shape.prefill_seqs == 0 {
-            return (total + self.kv * shape.decode_context).max(1);
+            return (total + self.kv_read(self.kv, shape.decode_seqs, shape.decode_context)).max(1);
         }
         let half = 1_u128 << (PAIR_BITS - 1);
         let pairs = u64::try_from((self.pair_fixed * shape.prefill_pairs + half) >> PAIR_BITS)
             .expect("attention over one step lasts less than the clock's range");
         let attention = pairs.max(self.kv * shape.prefill_context).max(self.scan * shape.prefill_longest);
-        (total + attention + self.kv_mixed * shape.decode_context).max(1)
+        (total + attention + self.kv_read(self.kv_mixed, shape.decode_seqs, shape.decode_context)).max(1)
     }
 
     fn line(&self, seqs: u32, context: u64) -> Line {
         let first = self.step(&StepShape::decode(seqs, context));
         // A progression that starts at the floor of 1 ps is not linear from its first step on.
         let steps = if first == 1 { 1 } else { u64::MAX };
-        Line { first, delta: self.kv * u64::from(seqs), steps }
+        Line { first, delta: self.kv_read(self.kv, seqs, u64::from(seqs)), steps }
     }
 }

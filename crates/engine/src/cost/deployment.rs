@@ -60,6 +60,10 @@ pub enum DeploymentError {
     },
 }
 
+/// Up to so many sequences, kernels with few KV heads read KV no faster than one sequence does; beyond, in proportion
+/// (measured on H200s: 16 and 32 sequences of one length take the same time).
+pub(super) const FEW_SEQS: u32 = 16;
+
 /// Constant costs per unit of work, in seconds: what is linear in the shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rates {
@@ -71,6 +75,8 @@ pub(super) struct Rates {
     pub(super) scan: f64,
     /// A KV token read with the mixed-step efficiency.
     pub(super) kv_mixed: f64,
+    /// A KV token read by at most [`FEW_SEQS`] sequences.
+    pub(super) kv_few: f64,
     /// A sequence in the step.
     pub(super) seq: f64,
     /// A step.
@@ -142,10 +148,14 @@ impl Deployment {
         self.hardware.memory_tb_per_s * 1e12
     }
 
-    /// KV bytes of one token on each GPU: heads beyond the degree are split, but never below one head.
+    /// KV heads on each GPU: split between the GPUs, but never below one.
+    fn kv_heads(&self) -> f64 {
+        f64::from(self.model.kv_heads.div_ceil(self.tp))
+    }
+
+    /// KV bytes of one token on each GPU.
     pub fn kv_bytes_per_token(&self) -> f64 {
-        let heads = self.model.kv_heads.div_ceil(self.tp);
-        2.0 * f64::from(self.model.layers) * f64::from(heads) * f64::from(self.model.head_dim) * ELEMENT_BYTES
+        2.0 * f64::from(self.model.layers) * self.kv_heads() * f64::from(self.model.head_dim) * ELEMENT_BYTES
     }
 
     /// Weight bytes on each GPU.
@@ -164,12 +174,14 @@ impl Deployment {
             decode_context: 1,
             ..StepShape::default()
         };
-        let (pure, mixed) = (one(StepShape { prefill_seqs: 0, ..unit }), one(unit));
+        let mixed = one(unit);
+        let kv = |prefill_seqs, decode_seqs| one(StepShape { prefill_seqs, decode_seqs, ..unit }).decode_kv;
         Rates {
             pair: mixed.attention,
-            kv: pure.decode_kv,
+            kv: kv(0, u32::MAX),
             scan: mixed.prefill_scan,
-            kv_mixed: mixed.decode_kv,
+            kv_mixed: kv(1, u32::MAX),
+            kv_few: kv(0, FEW_SEQS),
             seq: mixed.head + mixed.host_seqs,
             step: step.host_step + step.host_layers,
         }
@@ -196,6 +208,7 @@ impl Deployment {
         let gemm = 2.0 * n / (t * self.gemm_flops());
         let mut terms = Terms {
             prefills: shape.prefill_seqs > 0,
+            kv_ways: self.kv_heads() * (f64::from(shape.decode_seqs) / f64::from(FEW_SEQS)).max(1.0),
             gemm: gemm * m.dense_params(),
             expert_gemm: gemm * m.expert_params() * m.expert_share(),
             activations: l * n * h * ELEMENT_BYTES / self.bandwidth(),
@@ -216,9 +229,9 @@ impl Deployment {
             if self.tp > 1 {
                 // Two all-reduces in each layer; a ring sends and receives 2(t-1)/t of the bytes.
                 let bytes = 2.0 * (t - 1.0) / t * n * h * ELEMENT_BYTES;
-                // The start-up time is stated for 4 GPUs. It grows like the root of the peers: between not at all and by
-                // one message each, this predicts measured steps at a left-out degree best.
-                terms.all_reduce_start = 2.0 * l * 1e-6 * libm::sqrt((t - 1.0) / 3.0);
+                // The start-up time is stated for 4 GPUs. How it grows with the peers lies between not at all (0) and by
+                // one message each (1): this exponent predicts measured steps at a left-out degree best.
+                terms.all_reduce_start = 2.0 * l * 1e-6 * libm::pow((t - 1.0) / 3.0, 0.4);
                 terms.all_reduce_bytes = 2.0 * l * bytes / (self.hardware.link_gb_per_s * 1e9);
             }
         }

@@ -3,14 +3,17 @@
 use super::Tuning;
 
 /// The parts of one step's time, in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
     /// Whether the step prefills and so reads its decodes' KV with the mixed efficiency.
     pub prefills: bool,
+    /// How far `weights` and the matrix products overlap: see [`Tuning::overlap`].
+    pub overlap: f64,
+    /// Ways in which a GPU reads KV of decodes at the same time: its KV heads, times the sequences beyond 16.
+    pub kv_ways: f64,
     /// Reading the weights.
     pub weights: f64,
-    /// The matrix products, routed experts apart. These overlap with `weights`: the two count as the root of their
-    /// squares' sum.
+    /// The matrix products, routed experts apart. These overlap with `weights`.
     pub gemm: f64,
     /// The routed experts' matrix products; they add to `gemm`.
     pub expert_gemm: f64,
@@ -38,6 +41,30 @@ pub struct Terms {
     pub host_step: f64,
 }
 
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            prefills: false,
+            overlap: Tuning::default().overlap,
+            kv_ways: 1.0,
+            weights: 0.0,
+            gemm: 0.0,
+            expert_gemm: 0.0,
+            activations: 0.0,
+            all_reduce_start: 0.0,
+            all_reduce_bytes: 0.0,
+            attention: 0.0,
+            prefill_kv: 0.0,
+            prefill_scan: 0.0,
+            decode_kv: 0.0,
+            head: 0.0,
+            host_seqs: 0.0,
+            host_layers: 0.0,
+            host_step: 0.0,
+        }
+    }
+}
+
 impl Terms {
     /// The whole step.
     pub fn total(&self) -> f64 {
@@ -48,7 +75,11 @@ impl Terms {
     /// Weight read and matrix products together.
     pub fn dense(&self) -> f64 {
         let gemm = self.gemm + self.expert_gemm;
-        libm::sqrt(self.weights * self.weights + gemm * gemm)
+        let (short, long) = (self.weights.min(gemm), self.weights.max(gemm));
+        if short <= 0.0 {
+            return long;
+        }
+        long * libm::pow(1.0 + libm::pow(short / long, self.overlap), 1.0 / self.overlap)
     }
 
     /// Prefill attention: arithmetic, KV traffic or the pass over the longest sequence, whichever takes longest.
@@ -66,6 +97,8 @@ impl Terms {
         let kv_read = if self.prefills { tuning.kv_read_mixed } else { tuning.kv_read };
         Self {
             prefills: self.prefills,
+            overlap: tuning.overlap,
+            kv_ways: self.kv_ways,
             weights: self.weights / tuning.weight_read,
             gemm: self.gemm / tuning.gemm,
             expert_gemm: self.expert_gemm * tuning.expert_imbalance / tuning.gemm,
@@ -75,7 +108,7 @@ impl Terms {
             attention: self.attention / tuning.attention,
             prefill_kv: self.prefill_kv / tuning.kv_read,
             prefill_scan: self.prefill_scan * tuning.prefill_scan_ns,
-            decode_kv: self.decode_kv / kv_read,
+            decode_kv: self.decode_kv / kv_read.min(self.kv_ways * tuning.kv_read_head),
             head: self.head / tuning.gemm,
             host_seqs: self.host_seqs * tuning.seq_us,
             host_layers: self.host_layers * tuning.layer_us,
@@ -87,6 +120,8 @@ impl Terms {
     pub fn plus(&self, other: &Self) -> Self {
         Self {
             prefills: self.prefills || other.prefills,
+            overlap: self.overlap,
+            kv_ways: self.kv_ways.min(other.kv_ways),
             weights: self.weights + other.weights,
             gemm: self.gemm + other.gemm,
             expert_gemm: self.expert_gemm + other.expert_gemm,

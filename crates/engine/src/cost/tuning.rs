@@ -13,12 +13,19 @@ pub struct Tuning {
     pub weight_read: f64,
     /// Arithmetic efficiency of the matrix products.
     pub gemm: f64,
+    /// How far reading the weights and multiplying overlap: the exponent of the norm that combines their times. At 1 they
+    /// take turns, at 2 their squares add up, beyond about 6 only the longer one counts.
+    pub overlap: f64,
     /// Arithmetic efficiency of prefill attention.
     pub attention: f64,
     /// Memory efficiency of reading KV in a pure decode or prefill.
     pub kv_read: f64,
     /// Memory efficiency of reading the decodes' KV in a step that also prefills.
     pub kv_read_mixed: f64,
+    /// Memory efficiency of reading KV through one KV head of a GPU while at most 16 sequences decode. It grows with the
+    /// heads, and with the sequences beyond 16, until another efficiency binds: kernels that do not split long contexts
+    /// leave most of a GPU idle otherwise.
+    pub kv_read_head: f64,
     /// Time in which one layer's prefill attention passes one KV token of a sequence, in nanoseconds, however few query
     /// tokens and heads there are: what bounds a small chunk after a long context.
     pub prefill_scan_ns: f64,
@@ -44,9 +51,11 @@ impl Default for Tuning {
         Self {
             weight_read: 0.78,
             gemm: 0.85,
+            overlap: 2.0,
             attention: 0.44,
             kv_read: 0.87,
             kv_read_mixed: 0.47,
+            kv_read_head: 1.0,
             prefill_scan_ns: 20.0,
             all_reduce: 0.97,
             all_reduce_us: 8.7,
@@ -61,13 +70,15 @@ impl Default for Tuning {
 
 impl Tuning {
     /// The parameters by name, for reports and checks.
-    pub const fn fields(&self) -> [(&'static str, f64); 13] {
+    pub const fn fields(&self) -> [(&'static str, f64); 15] {
         [
             ("weight_read", self.weight_read),
             ("gemm", self.gemm),
+            ("overlap", self.overlap),
             ("attention", self.attention),
             ("kv_read", self.kv_read),
             ("kv_read_mixed", self.kv_read_mixed),
+            ("kv_read_head", self.kv_read_head),
             ("prefill_scan_ns", self.prefill_scan_ns),
             ("all_reduce", self.all_reduce),
             ("all_reduce_us", self.all_reduce_us),
@@ -84,7 +95,14 @@ impl Tuning {
         for (name, value) in self.fields() {
             let efficiency = matches!(
                 name,
-                "weight_read" | "gemm" | "attention" | "kv_read" | "kv_read_mixed" | "all_reduce" | "expert_imbalance"
+                "weight_read"
+                    | "gemm"
+                    | "attention"
+                    | "kv_read"
+                    | "kv_read_mixed"
+                    | "kv_read_head"
+                    | "all_reduce"
+                    | "expert_imbalance"
             );
             if !value.is_finite() || value < 0.0 || (efficiency && value < 1e-3) || value > 1e6 {
                 return Some(format!("tuning field `{name}` is {value}; it must be finite and positive"));
@@ -96,7 +114,8 @@ impl Tuning {
                 self.kv_read_mixed, self.kv_read
             ));
         }
-        (self.expert_imbalance < 1.0)
-            .then(|| format!("tuning field `expert_imbalance` is {}; the least is 1", self.expert_imbalance))
+        let least = [("overlap", self.overlap), ("expert_imbalance", self.expert_imbalance)];
+        let low = least.into_iter().find(|(_, value)| *value < 1.0)?;
+        Some(format!("tuning field `{}` is {}; the least is 1", low.0, low.1))
     }
 }

@@ -33,15 +33,17 @@ pub(super) struct Param {
 }
 
 /// Number of parameters.
-pub(super) const COUNT: usize = 12;
+pub(super) const COUNT: usize = 14;
 
 /// All parameters. Efficiencies may exceed 1 where cards boost above their rating.
 pub(super) const PARAMS: [Param; COUNT] = [
     efficiency("weight_read", 0.30, 1.20, |t| &mut t.weight_read),
     efficiency("gemm", 0.15, 1.20, |t| &mut t.gemm),
+    efficiency("overlap", 1.0, 8.0, |t| &mut t.overlap),
     efficiency("attention", 0.05, 1.20, |t| &mut t.attention),
     efficiency("kv_read", 0.20, 1.20, |t| &mut t.kv_read),
     efficiency("kv_read_mixed", 0.05, 1.20, |t| &mut t.kv_read_mixed),
+    efficiency("kv_read_head", 0.05, 1.20, |t| &mut t.kv_read_head),
     efficiency("all_reduce", 0.05, 2.00, |t| &mut t.all_reduce),
     amount("all_reduce_us", 60.0, |t| &mut t.all_reduce_us),
     amount("activation_passes", 60.0, |t| &mut t.activation_passes),
@@ -57,6 +59,11 @@ const fn efficiency(name: &'static str, low: f64, high: f64, field: fn(&mut Tuni
 
 const fn amount(name: &'static str, high: f64, field: fn(&mut Tuning) -> &mut f64) -> Param {
     Param { name, efficiency: false, low: 0.0, high, field }
+}
+
+/// Where a parameter stands among [`PARAMS`].
+pub(super) fn place(name: &str) -> usize {
+    PARAMS.iter().position(|param| param.name == name).expect("a name from the list above")
 }
 
 impl Param {
@@ -87,18 +94,28 @@ impl Param {
 }
 
 /// Derivatives of a step's time by the fitting coordinates, in the order of [`PARAMS`].
-fn derivatives(ideal: &Terms, terms: &Terms) -> [f64; COUNT] {
+fn derivatives(ideal: &Terms, terms: &Terms, tuning: &Tuning) -> [f64; COUNT] {
     let dense = terms.dense().max(f64::MIN_POSITIVE);
-    let gemm = (terms.gemm + terms.expert_gemm) / dense;
+    // Of u + v = 1 with u = (weights/dense)^overlap and v = (gemm/dense)^overlap.
+    let power = |part: f64, exponent: f64| libm::pow(part / dense, exponent);
+    let slope = |part: f64| power(part, terms.overlap - 1.0);
+    let entropy = |part: f64| {
+        let u = power(part, terms.overlap);
+        if u > 0.0 { -u * libm::log(u) } else { 0.0 }
+    };
+    let gemm = terms.gemm + terms.expert_gemm;
+    let few = few_heads(ideal, tuning);
     let computes = terms.attention >= terms.prefill_kv.max(terms.prefill_scan);
     let reads = !computes && terms.prefill_kv >= terms.prefill_scan;
     let pick = |yes: bool, value: f64| if yes { value } else { 0.0 };
     [
-        ideal.weights * terms.weights / dense,
-        (ideal.gemm + ideal.expert_gemm) * gemm + ideal.head,
+        ideal.weights * slope(terms.weights),
+        (ideal.gemm + ideal.expert_gemm) * slope(gemm) + ideal.head,
+        dense * (entropy(terms.weights) + entropy(gemm)),
         pick(computes, ideal.attention),
-        pick(reads, ideal.prefill_kv) + pick(!ideal.prefills, ideal.decode_kv),
-        pick(ideal.prefills, ideal.decode_kv),
+        pick(reads, ideal.prefill_kv) + pick(!ideal.prefills && !few, ideal.decode_kv),
+        pick(ideal.prefills && !few, ideal.decode_kv),
+        pick(few, ideal.decode_kv / ideal.kv_ways),
         ideal.all_reduce_bytes,
         ideal.all_reduce_start,
         ideal.activations,
@@ -109,12 +126,18 @@ fn derivatives(ideal: &Terms, terms: &Terms) -> [f64; COUNT] {
     ]
 }
 
+/// Whether the few KV heads of a GPU bound a step's reads of KV.
+pub(super) fn few_heads(ideal: &Terms, tuning: &Tuning) -> bool {
+    let kv_read = if ideal.prefills { tuning.kv_read_mixed } else { tuning.kv_read };
+    ideal.decode_kv > 0.0 && ideal.kv_ways * tuning.kv_read_head < kv_read
+}
+
 /// Mean share of the predicted time that depends on each parameter: what the data can say about it.
 pub(super) fn shares(samples: &[Sample], tuning: &Tuning) -> [f64; COUNT] {
     let mut sums = [0.0; COUNT];
     for sample in samples {
         let terms = sample.ideal.under(tuning);
-        let slopes = derivatives(&sample.ideal, &terms);
+        let slopes = derivatives(&sample.ideal, &terms, tuning);
         for ((sum, slope), param) in sums.iter_mut().zip(slopes).zip(&PARAMS) {
             // An amount that starts at 0 still shows what 1 unit of it would do.
             *sum += slope * param.to_fit(param.get(tuning)).max(1.0) / terms.total();
@@ -177,7 +200,7 @@ fn normal_equations(samples: &[Sample], tuning: &Tuning) -> (Matrix, [f64; COUNT
         let total = terms.total();
         let residual = libm::log(total / sample.seconds);
         let weight = 1.0 / libm::sqrt(1.0 + (residual / SOFT) * (residual / SOFT));
-        let slopes = derivatives(&sample.ideal, &terms).map(|s| s / total);
+        let slopes = derivatives(&sample.ideal, &terms, tuning).map(|s| s / total);
         for i in 0..COUNT {
             gradient[i] += weight * slopes[i] * residual;
             for j in 0..COUNT {

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use trimtab_engine::cost::Tuning;
 
-use super::fit::{COUNT, PARAMS, shares};
+use super::fit::{COUNT, PARAMS, place, shares};
 use super::{Kind, Row, Sample};
 
 /// Rows that each fitted parameter needs.
 const ROWS_PER_PARAM: usize = 3;
-/// Below this many rows, `activation_passes` cannot be told from `gemm`: both scale with the tokens.
-const ROWS_FOR_ACTIVATIONS: usize = 200;
+/// Below this many rows, `activation_passes` and `overlap` cannot be told from `gemm`: all change with the tokens.
+const ROWS_FOR_SHAPE: usize = 200;
+/// With more KV heads than this on each GPU, no kernel is short of them.
+const FEW_HEADS: f64 = 2.0;
 /// A parameter that moves the times by less than this share is invisible.
 const VISIBLE: f64 = 1e-3;
 
@@ -47,16 +49,23 @@ pub(super) fn scope(rows: &[&Row], samples: &[Sample]) -> Scope {
         // With one model this time is the same in every step; `step_us` takes it.
         start.layer_us = 0.0;
     }
+    let decodes = samples.iter().filter(|s| s.ideal.decode_kv > 0.0);
+    let least_ways = decodes.map(|s| s.ideal.kv_ways).fold(f64::INFINITY, f64::min);
+    if least_ways <= FEW_HEADS {
+        // Where it binds; at its default nothing would move it.
+        start.kv_read_head = 0.5 * start.kv_read / least_ways;
+    }
     let seen = shares(samples, &start);
     let rule = |name: &str, share: f64| -> Option<String> {
         match name {
             "all_reduce" | "all_reduce_us" if !reduces => Some("no row includes an all-reduce".into()),
             "kv_read_mixed" if !kinds.contains(&Kind::Mixed) => Some("no mixed rows".into()),
             "layer_us" if models.len() == 1 => Some("one model: `step_us` takes this time".into()),
-            "gemm" | "attention" | "activation_passes" | "seq_us" if decode_only => {
+            "gemm" | "overlap" | "attention" | "activation_passes" | "seq_us" if decode_only => {
                 Some("decode rows only: memory rates and the step overhead are all they tell".into())
             }
-            "activation_passes" if rows.len() < ROWS_FOR_ACTIVATIONS => {
+            "kv_read_head" if least_ways > FEW_HEADS => Some("no decodes with one or two KV heads on a GPU".into()),
+            "activation_passes" | "overlap" if rows.len() < ROWS_FOR_SHAPE => {
                 Some(format!("{} rows are too few to tell it from `gemm`", rows.len()))
             }
             "step_us" => None,
@@ -80,6 +89,9 @@ pub(super) fn scope(rows: &[&Row], samples: &[Sample]) -> Scope {
         kept.push((least, format!("{} rows carry at most {allowed} parameters", rows.len())));
     }
     kept.sort();
+    if !free[place("kv_read_head")] {
+        start.kv_read_head = Tuning::default().kv_read_head;
+    }
     let kept = kept.into_iter().map(|(i, reason)| Kept { parameter: PARAMS[i].name, reason }).collect();
     Scope { start, free, kept }
 }

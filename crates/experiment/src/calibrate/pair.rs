@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use trimtab_engine::cost::Tuning;
 
-use super::fit::{PARAMS, fit};
+use super::fit::{PARAMS, few_heads, fit, place};
 use super::identify::{self, Kept};
 use super::profile::Profile;
 use super::suspect::{Suspect, outliers};
@@ -39,6 +39,8 @@ pub struct PairFit {
     pub defaults: ErrorTable,
     /// Error on whole (model, tp) groups that the fit had not seen; absent with one group.
     pub group_holdout: Option<ErrorTable>,
+    /// The same for each of these groups, in the order of `groups`.
+    pub left_out: Vec<LeftOut>,
     /// Error on random rows that the fit had not seen.
     pub row_holdout: ErrorTable,
     /// Rows that the fit misses.
@@ -46,6 +48,17 @@ pub struct PairFit {
     /// Measured and predicted times, for residual plots.
     #[serde(skip)]
     pub residuals: Vec<Residual>,
+}
+
+/// Error on a group that the fit had not seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeftOut {
+    /// Model of the group.
+    pub model: String,
+    /// Its tensor-parallel degree.
+    pub tp: u32,
+    /// The error.
+    pub errors: ErrorTable,
 }
 
 /// Measured and predicted time of one row, in seconds.
@@ -70,8 +83,13 @@ impl Residual {
 
 /// Fits rows of one hardware and engine, in the order of [`Row::order`].
 pub(super) fn fit_pair(rows: &[&Row], samples: &[Sample]) -> PairFit {
-    let scope = identify::scope(rows, samples);
+    let mut scope = identify::scope(rows, samples);
     let tuning = fit_subset(rows, samples, |_| true).unwrap_or(scope.start);
+    let head = place("kv_read_head");
+    if scope.free[head] && !samples.iter().any(|s| few_heads(&s.ideal, &tuning)) {
+        scope.free[head] = false;
+        scope.kept.push(Kept { parameter: PARAMS[head].name, reason: "it bounds no decode".into() });
+    }
     let groups: BTreeSet<(String, u32)> = rows.iter().map(|r| (r.model.clone(), r.tp)).collect();
     let mut residuals: Vec<Residual> = rows
         .iter()
@@ -102,6 +120,12 @@ pub(super) fn fit_pair(rows: &[&Row], samples: &[Sample]) -> PairFit {
         .map(|(row, s)| (row.kind, (s.ideal.under(&start).total() / row.seconds - 1.0).abs()))
         .collect();
     let group_holdout = (groups.len() > 1).then(|| table(&|r| r.without_group));
+    let left_out = groups.iter().map(|(model, tp)| {
+        let own = |r: &Residual| r.row.model == *model && r.row.tp == *tp;
+        let errors = table(&|r| r.without_group.filter(|_| own(r)));
+        LeftOut { model: model.clone(), tp: *tp, errors }
+    });
+    let left_out = left_out.filter(|group| group.errors.overall.n > 0).collect();
     let predicted: Vec<f64> = residuals.iter().map(|r| r.fitted).collect();
     PairFit {
         hardware: rows[0].hardware.clone(),
@@ -115,6 +139,7 @@ pub(super) fn fit_pair(rows: &[&Row], samples: &[Sample]) -> PairFit {
         fit: table(&|r| Some(r.fitted)),
         defaults: ErrorTable::of(&default_errors),
         group_holdout,
+        left_out,
         row_holdout: table(&|r| r.without_row),
         outliers: outliers(rows, &predicted),
         tuning,
@@ -149,6 +174,10 @@ fn fit_subset(rows: &[&Row], samples: &[Sample], keep: impl Fn(&Row) -> bool) ->
     for (param, _) in PARAMS.iter().zip(scope.free).filter(|(_, free)| *free) {
         let rounded = round_to_digits(param.get(&tuning));
         param.set(&mut tuning, rounded);
+    }
+    if !samples.iter().any(|s| few_heads(&s.ideal, &tuning)) {
+        // Wherever the fit left it, it says nothing about fewer heads than these.
+        tuning.kv_read_head = Tuning::default().kv_read_head;
     }
     let mixed_was_fitted = PARAMS.iter().zip(scope.free).any(|(param, free)| free && param.name == "kv_read_mixed");
     // An efficiency of pure reads that was low for a while must not leave its mark on one that nothing fitted.

@@ -59,6 +59,9 @@ fn pair_text(out: &mut String, pair: &PairFit) {
     errors(out, "fitted rows", &pair.fit);
     if let Some(groups) = &pair.group_holdout {
         errors(out, "whole groups left out", groups);
+        for group in &pair.left_out {
+            errors(out, &format!("  {} tp {}", group.model, group.tp), &group.errors);
+        }
     }
     errors(out, "random rows left out", &pair.row_holdout);
     let _ = suspects(out, "  outliers", &pair.outliers);

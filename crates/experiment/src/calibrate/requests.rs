@@ -61,6 +61,27 @@ pub struct Server {
     pub api_ms: f64,
 }
 
+impl Server {
+    /// The first number with which no server runs.
+    fn fault(&self) -> Option<String> {
+        let counts = [
+            ("kv-blocks", self.kv_blocks.unwrap_or(1)),
+            ("block-tokens", u64::from(self.block_tokens)),
+            ("max-batched-tokens", u64::from(self.max_batched_tokens)),
+            ("max-seqs", u64::from(self.max_seqs)),
+        ];
+        if let Some((name, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
+            return Some(format!("--{name} is 0; the least is 1"));
+        }
+        if self.max_batched_tokens < self.max_seqs {
+            let (tokens, seqs) = (self.max_batched_tokens, self.max_seqs);
+            return Some(format!("--max-batched-tokens {tokens} is less than --max-seqs {seqs}: not all could decode"));
+        }
+        let outside = self.api_ms;
+        (!outside.is_finite() || outside < 0.0).then(|| format!("--api-ms is {outside}; give a time of at least 0"))
+    }
+}
+
 impl Default for Server {
     /// vLLM's defaults for an online server, and no time outside the engine.
     fn default() -> Self {
@@ -146,6 +167,9 @@ pub enum RequestsError {
         /// Column, value and remedy.
         detail: String,
     },
+    /// The server cannot be set up so.
+    #[error("{0}")]
+    Server(String),
     /// The simulated server is impossible.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -222,6 +246,9 @@ fn parse_requests(path: &Path, text: &str) -> Result<(Option<MeasuredRun>, Vec<M
 
 /// Replays `requests` on one simulated server and compares.
 pub fn validate(requests: &[Measured], deployment: &Deployment, server: &Server) -> Result<Validation, RequestsError> {
+    if let Some(fault) = server.fault() {
+        return Err(RequestsError::Server(fault));
+    }
     let kv_blocks = match server.kv_blocks {
         Some(blocks) => blocks,
         None => deployment.kv_blocks(server.block_tokens, server.max_batched_tokens, server.memory_share)?,

@@ -9,9 +9,11 @@ fn tuning() -> Tuning {
     Tuning {
         weight_read: 0.5,
         gemm: 0.5,
+        overlap: 2.0,
         attention: 0.5,
         kv_read: 0.5,
         kv_read_mixed: 0.25,
+        kv_read_head: 0.1,
         prefill_scan_ns: 10.0,
         all_reduce: 0.5,
         all_reduce_us: 10.0,
@@ -47,6 +49,15 @@ fn terms_by_hand() {
         ("activations", small(), decode, |t| t.activations, 10.0 * 32.0 * 10.0 * 4_096.0 * 2.0 / 3.35e12),
         ("decode KV", small(), decode, |t| t.decode_kv, 20_000.0 * 131_072.0 / 1.675e12),
         ("mixed KV", small(), mixed, |t| t.decode_kv, 20_000.0 * 131_072.0 / 0.8375e12),
+        // One of eight KV heads: a tenth of the bandwidth, and twice that with 32 sequences.
+        ("one KV head", of("llama-3.1-8b", "h100", 8, None), decode, |t| t.decode_kv, 20_000.0 * 16_384.0 / 0.335e12),
+        (
+            "one KV head, 32 sequences",
+            of("llama-3.1-8b", "h100", 8, None),
+            StepShape::decode(32, 20_000),
+            |t| t.decode_kv,
+            20_000.0 * 16_384.0 / 0.67e12,
+        ),
         // 100 new tokens after 900: 100 * 900 + 100 * 101 / 2 pairs.
         ("attention", small(), mixed, |t| t.attention, 4.0 * 32.0 * 4_096.0 * 95_050.0 / 494.5e12),
         ("prefill KV", small(), mixed, |t| t.prefill_kv, 1_000.0 * 131_072.0 / 1.675e12),
@@ -64,13 +75,13 @@ fn terms_by_hand() {
             |t| t.all_reduce_bytes,
             64.0 * 1.5 * 10.0 * 4_096.0 * 2.0 / 225e9,
         ),
-        // 4 KV heads on 8 GPUs... 28 heads allow 7: still one whole KV head each.
+        // 4 KV heads on 8 GPUs... 28 heads allow 7: still one whole KV head each, read at a tenth of the bandwidth.
         (
             "replicated KV",
             of("qwen2.5-7b", "h100", 7, None),
             decode,
             |t| t.decode_kv,
-            20_000.0 * 57_344.0 / 4.0 / 1.675e12,
+            20_000.0 * 57_344.0 / 4.0 / 0.335e12,
         ),
         // fp8: layers in one byte at twice the rate, the head still in two bytes; attention is untouched.
         (
@@ -124,6 +135,9 @@ fn terms_combine() {
         ..Terms::default()
     };
     assert!((terms.total() - (5.0 + 10.0 + 30.0 + 100.0)).abs() < 1e-12);
+    for (overlap, dense) in [(1.0, 7.0), (2.0, 5.0), (3.0, libm::cbrt(91.0)), (200.0, 4.0)] {
+        assert!((Terms { overlap, ..terms }.dense() - dense).abs() < 1e-12, "{overlap}");
+    }
     assert_eq!(terms.bound(), "KV read");
 }
 

@@ -27,6 +27,8 @@ figures! {
     comparison,
 }
 
+pub(crate) use ttft_cdf::distribution;
+
 /// A kind of figure.
 #[derive(Debug)]
 pub struct FigureDef {

@@ -35,7 +35,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
 
 /// The share of all requests at or below each time, thinned out evenly. Requests without a first token never count as
 /// below: a curve with some does not reach 100 %.
-fn distribution(samples: &[Option<f64>]) -> Vec<Point> {
+pub(crate) fn distribution(samples: &[Option<f64>]) -> Vec<Point> {
     let mut times: Vec<f64> = samples.iter().copied().flatten().filter(|&time| time > 0.0).collect();
     times.sort_by(f64::total_cmp);
     let instant = samples.iter().flatten().count() - times.len();
