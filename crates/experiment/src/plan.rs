@@ -38,6 +38,8 @@ pub struct Plan {
     pub output: Output,
     /// Dotted paths that grid and cases set, in the order in which the points first do.
     pub paths: Vec<String>,
+    /// Those of the grid; the others are known by their case.
+    pub grid: Vec<String>,
     /// What is run with every seed, by point, then rate, then scheduler.
     pub groups: Vec<Group>,
 }
@@ -131,6 +133,8 @@ impl Plan {
                 }
             }
         }
+        let grid = source.root.get("grid").map(leaves).unwrap_or_default();
+        let grid = grid.into_iter().map(|(path, ..)| path).collect();
         let mut paths: Vec<String> = Vec::new();
         for (path, ..) in points.iter().flat_map(|p| &p.settings) {
             if !paths.contains(path) {
@@ -146,6 +150,7 @@ impl Plan {
             replicate: source.spec.replicate.clone(),
             output: source.spec.output,
             paths,
+            grid,
             groups,
         })
     }

@@ -52,7 +52,11 @@ pub fn generated(scenario: &Scenario) -> Result<Option<Box<dyn Workload + Send>>
         mode: spec.r#loop.mode()?,
         tenants: spec.tenants.map(|tenants| (tenants.count, tenants.skew)),
     };
-    def.generate(&spec.params, &options).map(Some).map_err(field("workload.params"))
+    let made = def.generate(&spec.params, &options).map_err(field("workload.params"))?;
+    Ok(Some(match spec.max_input_tokens {
+        Some(tokens) => Box::new(source::Cut::new(made, tokens)),
+        None => made,
+    }))
 }
 
 /// Reads a trace; what depends on rate and seed is left to [`arrange`].
@@ -200,7 +204,6 @@ fn check_generator(spec: &scenario::Workload) -> Result<(), RunError> {
         ("workload.max_dropped", spec.max_dropped.is_some()),
         ("workload.strict_order", spec.strict_order),
         ("workload.start_s", spec.start_s.is_some()),
-        ("workload.max_input_tokens", spec.max_input_tokens.is_some()),
         ("workload.speedup", spec.speedup.is_some()),
         ("workload.arrivals", spec.arrivals.is_some()),
         ("workload.jitter_s", spec.jitter_s.is_some()),

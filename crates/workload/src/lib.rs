@@ -6,6 +6,7 @@
 mod arrivals;
 mod build;
 mod control;
+mod cut;
 mod error;
 mod formats;
 mod generators;
@@ -23,6 +24,7 @@ pub mod stats;
 mod trace;
 
 pub use arrivals::{ArrivalSpec, Bursts, Diurnal, Drift, Process, States};
+pub use cut::Cut;
 pub use error::{BadInput, Kind, ReadError};
 pub use formats::{CanonicalWriter, FormatDef, format_by_name, formats, write_canonical, write_file};
 pub use generators::{GenOptions, ParamDoc, WorkloadDef, generator_by_name, generators};

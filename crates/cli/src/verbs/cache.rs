@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use trimtab_core::{FixedWorkload, nearest_name};
 use trimtab_engine::{EvictionConfig, evictions};
 use trimtab_experiment::caches::{CachePoint, CacheStudy, StaticRouter, study};
+use trimtab_experiment::scenario::{Scenario, Workload as Requests};
+use trimtab_experiment::workload;
 use trimtab_report::{Theme, miss_ratio, picture};
-use trimtab_workload::{GenOptions, ReadOptions, generator_by_name, read_file};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
+use crate::workload_flags::{Extent, Reading};
 
 /// Arguments of `trimtab cache`.
 #[derive(Debug, clap::Args)]
@@ -18,21 +20,16 @@ pub(crate) struct Args {
     /// Trace file; compressed ones too
     #[arg(required_unless_present = "workload", conflicts_with = "workload")]
     file: Option<PathBuf>,
-    /// Force the trace format (see `trimtab list formats`)
-    #[arg(long, value_name = "NAME")]
-    format: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    extent: Extent,
     /// Generated workload instead of a trace
-    #[arg(long, value_name = "NAME", requires = "limit")]
+    #[arg(long, value_name = "NAME")]
     workload: Option<String>,
     /// Parameter of the generated workload
     #[arg(long, value_name = "KEY=VALUE")]
     workload_param: Vec<String>,
-    /// The first N requests
-    #[arg(long, value_name = "N")]
-    limit: Option<u64>,
-    /// Cut prompts to N tokens, keeping the head
-    #[arg(long, value_name = "N")]
-    max_input_tokens: Option<u32>,
     /// Eviction policies (see `trimtab list evictions`), or `all`
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "lru")]
     policy: Vec<String>,
@@ -128,26 +125,21 @@ impl Args {
 
     /// The requests, and the tokens of a block.
     fn read(&self, printer: Printer) -> Result<(FixedWorkload, u32), Failure> {
-        if let Some(name) = &self.workload {
-            let def = generator_by_name(name).map_err(Failure::usage)?;
-            let options = GenOptions { seed: self.seed, requests: self.limit, ..GenOptions::default() };
-            let params = super::pairs("--workload-param", &self.workload_param)?;
-            let mut workload = def.generate(&params, &options).map_err(Failure::usage)?;
-            if !workload.is_open() {
+        let params = super::pairs("--workload-param", &self.workload_param)?;
+        let requests =
+            Requests { trace: self.file.clone(), kind: self.workload.clone(), params, ..Requests::default() };
+        let requests = self.reading.apply(self.extent.apply(requests));
+        workload::check(&requests, false)?;
+        let scenario = Scenario { seed: self.seed, workload: requests, ..Scenario::default() };
+        if let Some(mut generated) = workload::generated(&scenario)? {
+            if !generated.is_open() {
                 return Err(Failure::usage(
                     "a closed loop has no order without timing\nhint: choose the generator's open loop",
                 ));
             }
-            return Ok((FixedWorkload::foreseen(&mut *workload), self.block_tokens.unwrap_or(16)));
+            return Ok((FixedWorkload::foreseen(&mut *generated), self.block_tokens.unwrap_or(16)));
         }
-        let options = ReadOptions {
-            format: self.format.clone(),
-            limit: self.limit,
-            max_input_tokens: self.max_input_tokens,
-            ..ReadOptions::default()
-        };
-        let file = self.file.as_ref().expect("there is a file or a workload");
-        let trace = read_file(file, &options).map_err(Failure::data)?;
+        let trace = workload::read(&scenario.workload)?;
         for note in &trace.notes {
             printer.note(&note.to_string());
         }

@@ -22,6 +22,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let plan = sweep::plan_of(&args.parts).map_err(|error| Failure::of(error.exit_code(), error))?;
     let options = args.folder.options(&plan.name, None);
-    let again = || "trimtab merge".to_owned();
+    let again = || {
+        let parts: Vec<String> = args.parts.iter().map(|part| part.display().to_string()).collect();
+        format!("trimtab merge {} --out {} --resume", parts.join(" "), options.out.display())
+    };
     finish(&plan, printer, &again, |watch| sweep::merge(&args.parts, &Registry::default(), &options, watch))
 }

@@ -24,10 +24,10 @@ pub(crate) fn group_name(plan: &Plan, group: &Group) -> String {
     rate.into_iter().chain(point_name(plan, group)).chain([group.label.clone()]).collect::<Vec<_>>().join(", ")
 }
 
-/// Case and settings of a group.
+/// Case of a group, which stands for what it sets, and settings of the grid.
 fn point_name<'a>(plan: &'a Plan, group: &'a Group) -> impl Iterator<Item = String> + 'a {
     let case = (!group.case.is_empty()).then(|| group.case.clone());
-    case.into_iter().chain(plan.paths.iter().map(|path| format!("{path}={}", group.setting(path))))
+    case.into_iter().chain(plan.grid.iter().map(|path| format!("{path}={}", group.setting(path))))
 }
 
 /// Everything there is to show.

@@ -128,13 +128,18 @@ pub(super) fn verdict_table(results: &Results) -> Result<String, PlotError> {
     let mut headings: Vec<String> = settings.iter().map(|&name| name.to_owned()).collect();
     headings.extend(["scheduler", "metric", "difference", "95 % interval", "ratio", "verdict"].map(str::to_owned));
     let mut table = Sortable::new(&headings);
-    let mut baseline = String::new();
+    // All pairs are stored; a page has one opponent for everybody.
+    let baseline = results.labels().into_iter().next().unwrap_or_default();
+    let mut compared = false;
     for row in 0..comparisons.rows() {
         let name = metric(row);
         let Some(&(_, title, factor, unit)) = METRICS.iter().find(|metric| metric.0 == name) else { continue };
         let text = |column: &str| comparisons.get(column).map(|c| c.show(row)).unwrap_or_default();
         let number = |column: &str| comparisons.get(column).and_then(|c| c.number(row));
-        baseline = text("baseline");
+        if text("baseline") != baseline {
+            continue;
+        }
+        compared = true;
         let mut cells: Vec<_> = settings.iter().map(|name| (text(name), number(name))).collect();
         cells.push((text("label"), None));
         cells.push((heading(title, unit), None));
@@ -152,7 +157,7 @@ pub(super) fn verdict_table(results: &Results) -> Result<String, PlotError> {
         cells.push((verdict, None));
         table.row(class, &cells);
     }
-    if baseline.is_empty() {
+    if !compared {
         return Ok(String::new());
     }
     let note = format!(
