@@ -71,10 +71,19 @@ pub struct Cell {
 impl Cell {
     /// The cell of a resolved scenario.
     pub fn new(scenario: Scenario) -> Self {
-        let content = (SCHEMA, env!("CARGO_PKG_VERSION"), published(&scenario));
+        let content = (SCHEMA, env!("CARGO_PKG_VERSION"), published(&scenario), catalogue_files(&scenario));
         let text = serde_json::to_string(&content).expect("a scenario is plain data");
         Self { id: text_sha256(&text)[..16].to_owned(), scenario }
     }
+}
+
+/// Hashes of the model and hardware files that a scenario names by path: what is in them may change a number.
+fn catalogue_files(scenario: &Scenario) -> Vec<String> {
+    let cluster = &scenario.cluster;
+    let of_groups = cluster.group.iter().flat_map(|group| group.model.iter().chain(&group.hardware));
+    let files = [&cluster.model, &cluster.hardware].into_iter().chain(of_groups);
+    let files = files.filter(|name| crate::catalog::is_path(name));
+    files.map(|name| file_sha256(&[name]).unwrap_or_default()).collect()
 }
 
 /// The scenario without the path of its trace, which its hash stands for: results do not depend on where files lie.
@@ -241,6 +250,12 @@ fn check_header(source: &Source) -> Result<(), Fault> {
     let regret = spec.output.decisions || !spec.output.regret;
     unless(regret, "output.regret", "has an effect with `output.decisions = true` only".into())?;
     if let Some(replicate) = &spec.replicate {
+        let sweep = matches!(spec.search, Search::Sweep { .. });
+        unless(
+            sweep,
+            "replicate",
+            "is for sweeps; a capacity search adds seeds by itself, up to search.max_seeds".into(),
+        )?;
         let ok = replicate.half_width > 0.0 && replicate.max_seeds >= spec.seeds.len();
         unless(ok, "replicate", "half_width must be positive and max_seeds at least the number of seeds".into())?;
         let known = crate::summary::METRICS.iter().any(|m| m.name == replicate.metric);
@@ -277,9 +292,6 @@ fn points(root: &Node) -> Result<Vec<Point>, Fault> {
         if values.is_empty() {
             return Err(Fault::new(at, format!("`{path}` has no values")));
         }
-        if path == "seed" {
-            return Err(Fault::new(at, "list the seeds in `seeds`"));
-        }
         points = points
             .iter()
             .flat_map(|point| {
@@ -291,6 +303,16 @@ fn points(root: &Node) -> Result<Vec<Point>, Fault> {
                 })
             })
             .collect();
+    }
+    let stated = root.get("search").and_then(|search| search.get("rates_rps")).is_some();
+    for (path, at, _) in points.iter().flat_map(|point| &point.settings) {
+        match path.as_str() {
+            "seed" => return Err(Fault::new(*at, "list the seeds in `seeds`")),
+            "workload.rate" if stated => {
+                return Err(Fault::new(*at, "the rates are given by search.rates_rps already"));
+            }
+            _ => {}
+        }
     }
     Ok(points)
 }

@@ -14,6 +14,8 @@ use crate::rows;
 use crate::scenario::Scenario;
 use crate::spec::Output;
 
+/// Tables of a results folder.
+const TABLES: [&str; 6] = ["summary", "intervals", "comparisons", "breakdown", "capacity", "probes"];
 const REQUESTS: &str = "requests.parquet";
 const DECISIONS: &str = "decisions.parquet";
 
@@ -127,18 +129,39 @@ impl Store {
         &self.dir
     }
 
+    /// Removes what a run leaves here, and nothing else.
     fn clear(&self) -> Result<(), SweepError> {
-        let cells = self.dir.join("cells");
-        for path in list(&self.dir)?.into_iter().chain(list(&cells)?) {
-            let ours =
-                path.extension().is_some_and(|e| ["json", "csv", "parquet", "tmp"].iter().any(|known| e == *known));
-            if ours && path.is_file() {
-                fs::remove_file(&path).map_err(SweepError::io("remove", &path))?;
-            } else if path.parent() == Some(&cells) && path.is_dir() {
-                fs::remove_dir_all(&path).map_err(SweepError::io("remove", &path))?;
+        self.clear_tables()?;
+        for name in ["manifest.json", "plan.json"] {
+            Self::remove(&self.dir.join(name))?;
+        }
+        let of_a_cell = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let id = name.split('.').next().unwrap_or_default();
+            id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        for path in list(&self.dir.join("cells"))?.iter().filter(|path| of_a_cell(path)) {
+            Self::remove(path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes all tables: those of another plan would stay beside the ones to come.
+    pub(crate) fn clear_tables(&self) -> Result<(), SweepError> {
+        for name in TABLES {
+            for extension in ["csv", "parquet", "csv.tmp", "parquet.tmp"] {
+                Self::remove(&self.dir.join(format!("{name}.{extension}")))?;
             }
         }
         Ok(())
+    }
+
+    fn remove(path: &Path) -> Result<(), SweepError> {
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(SweepError::io("remove", path)(error)),
+            _ => Ok(()),
+        }
     }
 
     fn cell_path(&self, id: &str) -> PathBuf {

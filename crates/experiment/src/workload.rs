@@ -1,8 +1,11 @@
 //! From the workload of a scenario to requests.
 
+use rustc_hash::FxHashMap;
 use trimtab_core::params::ParamError;
-use trimtab_core::{RngStreams, SimTime, Workload, uniform01};
-use trimtab_workload::{self as source, GenOptions, Ratio, ReadOptions, Trace, ZeroOutput, generator_by_name};
+use trimtab_core::{RngStreams, SessionId, SimTime, Workload, uniform01};
+use trimtab_workload::{
+    self as source, GenOptions, Ratio, ReadOptions, RescaleError, Trace, ZeroOutput, generator_by_name,
+};
 
 use crate::scenario::{self, Scenario};
 use crate::simulate::RunError;
@@ -127,6 +130,9 @@ pub fn check(spec: &scenario::Workload, searched: bool) -> Result<(), RunError> 
     if spec.duration_s == Some(0.0) {
         return Err(fault("workload.duration_s", "must be more than 0"));
     }
+    if spec.speedup.is_some() && (searched || spec.rate.is_some()) {
+        return Err(fault("workload.speedup", "has no effect where a rate is given"));
+    }
     if searched && spec.rate.is_some() {
         return Err(fault("workload.rate", "the search chooses the rate"));
     }
@@ -228,6 +234,13 @@ pub fn arrange(trace: &mut Trace, scenario: &Scenario) -> Result<(), RunError> {
     let streams = RngStreams::new(scenario.seed);
     if let Some(share) = spec.keep_sessions {
         let mut rng = streams.stream("keep-sessions");
+        // Session numbers of a file may be anything; a draw for each number up to the largest must stay cheap.
+        if trace.sessions as usize > trace.requests.len().saturating_mul(64).max(1 << 20) {
+            return Err(fault(
+                "workload.keep_sessions",
+                "the session numbers of this trace are too sparse to draw from",
+            ));
+        }
         let sessions: Vec<bool> = (0..trace.sessions).map(|_| uniform01(&mut rng) < share).collect();
         trace.requests.retain(|r| match r.session {
             Some(session) => sessions[session.index()],
@@ -244,12 +257,13 @@ pub fn arrange(trace: &mut Trace, scenario: &Scenario) -> Result<(), RunError> {
     if let Some(jitter) = spec.jitter_s {
         let mut rng = streams.stream("jitter");
         // A turn never comes before the one it continues.
-        let mut latest = vec![SimTime::ZERO; trace.sessions as usize];
+        let mut latest: FxHashMap<SessionId, SimTime> = FxHashMap::default();
         for request in &mut trace.requests {
             let offset = SimTime::from_secs_f64(uniform01(&mut rng) * jitter).expect("less than a checked span");
-            request.arrival += offset;
+            let moved = request.arrival.checked_add(offset).filter(|&at| at <= SimTime::LATEST_ARRIVAL);
+            request.arrival = moved.ok_or(RescaleError::TooLate)?;
             if let Some(session) = request.session {
-                let turn = &mut latest[session.index()];
+                let turn = latest.entry(session).or_default();
                 request.arrival = request.arrival.max(*turn);
                 *turn = request.arrival;
             }

@@ -174,7 +174,8 @@ impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
         let defaults = serde_json::to_value(Scenario::default()).unwrap_or_default();
         let arg = |(name, path, takes, help): &(&'static str, &'static str, Takes, &'static str)| {
-            let arg = Arg::new(*name).long(*name);
+            let other = EITHER.iter().find_map(|(a, b)| (a == name).then_some(*b));
+            let arg = Arg::new(*name).long(*name).conflicts_with_all(other);
             let arg = match NEEDS.iter().find(|(flag, ..)| flag == name) {
                 Some((_, group, _)) => arg.requires(group),
                 None => arg,
@@ -185,8 +186,7 @@ impl clap::Args for Flags {
                 Kind => arg.value_name("KIND"),
                 Nothing(_) => return arg.help(*help).action(ArgAction::SetTrue),
             };
-            let other = EITHER.iter().find_map(|(a, b)| (a == name).then_some(*b));
-            arg.help(format!("{help}{}", shown(&defaults, path))).conflicts_with_all(other)
+            arg.help(format!("{help}{}", shown(&defaults, path)))
         };
         let groups = NEEDS.map(|(_, group, others)| ArgGroup::new(group).args(others).multiple(true));
         command.args(FLAGS.iter().map(arg)).groups(groups)

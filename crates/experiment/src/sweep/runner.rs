@@ -68,6 +68,7 @@ impl<'a> Runner<'a> {
         plan.push(b'\n');
         self.store.write("plan.json", &plan)?;
         self.manifest("running", &Outcome::default(), options)?;
+        self.store.clear_tables()?;
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|error| SweepError::Io {
                 doing: "start threads for",

@@ -31,6 +31,13 @@ fn faults_are_shown_where_they_are() {
         ("jitter_s = 1.0", "jitter_s = \"1\"", 13, "invalid type"),
         ("jitter_s = 1.0", "jitter_s = -1.0", 13, "workload.jitter_s: `-1` is not a number of seconds"),
         ("jitter_s = 1.0", "rate = 1.0", 13, "the rates are given by search.rates_rps already"),
+        (
+            "\"cluster.instances\" = [2, 3]",
+            "\"workload.rate\" = [2.0]",
+            30,
+            "the rates are given by search.rates_rps already",
+        ),
+        ("\"cluster.instances\" = [2, 3]", "seed = [2]", 30, "list the seeds in `seeds`"),
     ];
     load(&good, &[]).expect("the spec itself is right");
     for (part, instead, line, message) in cases {
@@ -128,6 +135,16 @@ fn ids_follow_the_content() {
     }
     let other = ids(&text.replace("step_us = 5000.0", "step_us = 5001.0"));
     assert!(other.iter().all(|id| !base.contains(id)));
+    // A card by path is what its file says.
+    let card = folder.path().join("card.toml");
+    let with_card = |tflops: &str| {
+        let body = "summary = \"test\"\naliases = []\nmemory_bytes = 34_359_738_368\nmemory_tb_per_s = 0.8\nlink_gb_per_s = 31.0";
+        std::fs::write(&card, format!("name = \"card\"\nsource = \"test\"\nbf16_tflops = {tflops}\n{body}\n")).unwrap();
+        let path = card.to_str().unwrap();
+        ids(&text.replace("kv_tokens = 100_000", &format!("kv_tokens = 100_000\nhardware = {path:?}")))
+    };
+    assert_ne!(with_card("280.0"), with_card("140.0"));
+    assert_eq!(with_card("280.0"), with_card("280.0"));
     std::fs::write(&moved, "{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1, \"hash_ids\": [1]}\n")
         .unwrap();
     assert_ne!(ids(&text.replace("trace.jsonl", "moved.jsonl")), base);
