@@ -24,9 +24,10 @@ impl Behind {
     }
 }
 
-/// Blocks that a request would read from the tier: up to which one of its chain, and when they are all there.
+/// Blocks that a request would read from the tier: from and up to which one of its chain, and when they are all there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
+    pub(crate) from: u32,
     pub(crate) upto: u32,
     pub(crate) ready: SimTime,
 }
@@ -66,7 +67,7 @@ impl Instance {
         let compute = |hit: u32| self.config.cost.prefill_time(seq.target - hit, hit, self.config.max_batched_tokens);
         let (wait, rest) = ((ready - now).0, compute(with));
         let loading = if tier.config.overlapped { wait.max(rest) } else { wait.saturating_add(rest) };
-        (loading < compute(without)).then_some(Load { upto, ready })
+        (loading < compute(without)).then_some(Load { from: cached, upto, ready })
     }
 
     /// Takes the links for what a request reads.
@@ -99,14 +100,15 @@ impl Instance {
         let seq = &world.seqs[slot];
         let chain = seq.chain(world.forest, &self.config);
         let limit = seq.hit_limit(&chain, self.config.block_tokens);
-        let ahead = seq.prefetched.filter(|load| load.upto.min(limit) > cached);
+        // What was cached when the reading began may have been evicted since: the rest is no use without it.
+        let ahead = seq.prefetched.filter(|load| load.from <= cached && load.upto.min(limit) > cached);
         let load = match ahead {
             Some(load) => Some(Load { upto: load.upto.min(limit), ..load }),
             None => self.worth_loading(seq, &chain, cached, now).inspect(|&load| {
                 self.book(load, seq, &chain, cached, now);
             }),
         };
-        let Some(Load { upto, ready }) = load else { return cached };
+        let Some(Load { upto, ready, .. }) = load else { return cached };
         let fresh = upto - cached;
         self.cache.allocate(u64::from(fresh));
         self.cache.pin(&chain, cached, upto, fresh);

@@ -61,6 +61,8 @@ impl Tier {
 /// What a request reads: all the names it then finds, and when they are there.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
+    /// How many of them were in the cache when the reading began.
+    pub(super) cached: usize,
     pub(super) names: Vec<Name>,
     pub(super) ready: SimTime,
 }
@@ -115,7 +117,7 @@ impl Instance<'_> {
         let compute = |hit: u32| self.config.cost.prefill_time(target - hit, hit, self.config.max_batched_tokens);
         let wait = (ready - now).0;
         let total = if tier.config.overlapped { wait.max(compute(with)) } else { wait + compute(with) };
-        (total < compute(without)).then_some(Reading { names, ready })
+        (total < compute(without)).then_some(Reading { cached: cached.len(), names, ready })
     }
 
     fn read(&self, request: usize, target: u32, cached: &[Name], reading: &Reading, now: SimTime) {
@@ -157,7 +159,8 @@ impl Instance<'_> {
         now: SimTime,
         result: &mut NaiveResult,
     ) -> (u32, Vec<Name>) {
-        let ahead = self.ahead.remove(&request).filter(|reading| reading.names.len() > cached.len());
+        let covers = |reading: &Reading| reading.cached <= cached.len() && reading.names.len() > cached.len();
+        let ahead = self.ahead.remove(&request).filter(covers);
         result.reached.read_ahead += u64::from(ahead.is_some());
         let reading = ahead.or_else(|| {
             let reading = self.worth_reading(request, target, cached, now)?;
@@ -165,7 +168,7 @@ impl Instance<'_> {
             result.reached.read_at_admission += 1;
             Some(reading)
         });
-        let Some(Reading { names, ready }) = reading else {
+        let Some(Reading { names, ready, .. }) = reading else {
             return (self.tokens_of(request, target, cached), cached.to_vec());
         };
         self.reading_until = self.reading_until.max(ready);

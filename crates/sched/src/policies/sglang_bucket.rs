@@ -102,7 +102,7 @@ struct Ranges {
 impl Ranges {
     fn even(members: &[InstanceId], length: u64, load: u64) -> Self {
         let (count, gap) = (members.len() as u64, length / members.len() as u64);
-        let range = |(n, &i): (u64, &InstanceId)| (i, n * gap, if n + 1 == count { u64::MAX } else { (n + 1) * gap - 1 });
+        let range = |(n, &i): (u64, &InstanceId)| (i, n * gap, if n + 1 == count { u64::MAX } else { ((n + 1) * gap).saturating_sub(1) });
         Self { list: (0..count).zip(members).map(range).collect(), load }
     }
 

@@ -108,7 +108,11 @@ impl Scheduler for LeastLoad {
                 let Some(worker) = self.workers.get_mut(instance.index()) else { return };
                 let position = match self.params.answers {
                     Answers::Fifo => 0,
-                    Answers::Exact => worker.pending.iter().position(|&(id, _)| id == request).unwrap_or(0),
+                    Answers::Exact => match worker.pending.iter().position(|&(id, _)| id == request) {
+                        Some(position) => position,
+                        // Sent before the worker was lost and found again.
+                        None => return,
+                    },
                 };
                 // An answer that nothing is known of counts as one character.
                 let load = worker.pending.remove(position).map_or(1, |(_, load)| load);

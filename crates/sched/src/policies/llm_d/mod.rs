@@ -102,6 +102,11 @@ impl FlowQueue {
         });
     }
 
+    /// One of those that wait.
+    fn any(&self) -> Option<&Request> {
+        self.flows.values().find_map(Waiting::first)
+    }
+
     /// The first of the next flow among those with the highest priority.
     fn pop(&mut self) -> Option<Request> {
         let urgent = self.flows.values().filter_map(|flow| Some(flow.first()?.priority)).max()?;
@@ -300,11 +305,14 @@ impl Scheduler for LlmD {
         if self.queue.is_empty() || matches!(hook, Hook::Dispatched { .. }) || view.members().is_empty() {
             return;
         }
-        let Some(request) = self.queue.pop() else { return };
-        if self.known.scene(&request, view).saturation(self.params.detector) >= self.params.usage_limit {
-            self.queue.park(request, self.params.fairness);
+        // Turns pass with dispatches alone: whether the pool is saturated is the same for all that wait.
+        let saturated = |first: &Request| {
+            self.known.scene(first, view).saturation(self.params.detector) >= self.params.usage_limit
+        };
+        if self.queue.any().is_none_or(saturated) {
             return;
         }
+        let Some(request) = self.queue.pop() else { return };
         self.look_up(&request, view);
         let id = request.id;
         let chosen = self.place(request, view, actions);

@@ -255,6 +255,11 @@ impl Params {
         require(params.scorers.iter().all(|s| s.weight() >= 0.0), "scorers", "weighted by at least 0")?;
         require(params.block_tokens.is_none_or(|block| block >= 1), "block_tokens", "at least 1, or null")?;
         require(params.lru_blocks.is_none_or(|blocks| blocks >= 1), "lru_blocks", "at least 1, or null")?;
+        let bounded = |scorer: &Scorer| match *scorer {
+            Scorer::LoadAware { threshold, .. } | Scorer::TokenLoad { threshold, .. } => threshold > 0.0,
+            _ => true,
+        };
+        require(params.scorers.iter().all(bounded), "scorers", "with positive thresholds")?;
         require(params.usage_limit > 0.0, "usage_limit", "positive")?;
         Ok(params)
     }
