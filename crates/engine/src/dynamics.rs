@@ -1,6 +1,9 @@
 //! How a cluster changes while it serves.
 
+use std::sync::Arc;
+
 use trimtab_core::{InstanceId, SimTime};
+use trimtab_sched::autoscalers::Autoscaler;
 
 /// What changes, and what becomes of requests that it hits. The default is nothing.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +20,34 @@ pub struct Dynamics {
     pub faults: Option<Faults>,
     /// What becomes of the requests of an instance that fails.
     pub recovery: Recovery,
+    /// Who adds and removes instances, if anybody does.
+    pub scaling: Option<Scaling>,
+}
+
+/// An autoscaler and its bounds.
+#[derive(Clone)]
+pub struct Scaling {
+    /// It is asked at every whole multiple of this.
+    pub every: SimTime,
+    /// No fewer instances than this.
+    pub min: u32,
+    /// No more than this.
+    pub max: u32,
+    /// Makes one for a run.
+    pub make: Arc<dyn Fn() -> Box<dyn Autoscaler> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Scaling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { every, min, max, .. } = self;
+        f.debug_struct("Scaling").field("every", every).field("min", min).field("max", max).finish_non_exhaustive()
+    }
 }
 
 impl Dynamics {
     /// Whether the cluster stays as it is.
     pub fn is_static(&self) -> bool {
-        self.standby.is_empty() && self.events.is_empty() && self.faults.is_none()
+        self.standby.is_empty() && self.events.is_empty() && self.faults.is_none() && self.scaling.is_none()
     }
 
     /// The group of an instance.

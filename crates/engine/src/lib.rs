@@ -27,13 +27,13 @@ mod seq;
 mod tier;
 mod trial;
 
-pub use cluster::{build_context, run};
+pub use cluster::{build_context, prefill_tokens_per_s, run};
 pub use config::{
     CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal, Promotion,
     RouterConfig, SignalsConfig, SignalsOff, Stepping, TierConfig, TransferConfig, Visible, WritePolicy,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
-pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery};
+pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery, Scaling};
 pub use eviction::{
     CacheContext, Eviction, EvictionConfig, EvictionDef, Future, Order as EvictionOrder, Run, Use, User, evictions,
 };

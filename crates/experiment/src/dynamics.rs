@@ -1,9 +1,16 @@
 //! How a cluster changes while it serves, as written.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use trimtab_core::nearest_name;
 use trimtab_core::{InstanceId, SimTime};
-use trimtab_engine::{Change, Clients as EngineClients, Dynamics as EngineDynamics, Faults, InstanceConfig, Recovery};
+use trimtab_engine::{
+    Change, Clients as EngineClients, Dynamics as EngineDynamics, Faults, InstanceConfig, Recovery, Scaling,
+};
+use trimtab_sched::autoscalers::{AUTOSCALERS, AutoscalerDef, ScalerContext, autoscaler_by_name};
 
 use crate::build::{ScenarioError, invalid};
 use crate::scenario::{Cluster, Scenario};
@@ -51,6 +58,67 @@ pub struct Clients {
     /// How long after the first time; each following pause is twice as long.
     #[serde(default)]
     pub backoff_s: f64,
+}
+
+/// Who adds and removes instances.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Autoscaler {
+    /// By name.
+    pub kind: String,
+    /// Its parameters; the rest have their defaults.
+    #[serde(default)]
+    pub params: Value,
+    /// How often it is asked.
+    #[serde(default = "five")]
+    pub every_s: f64,
+    /// No fewer instances than this.
+    #[serde(default = "one")]
+    pub min: u32,
+    /// No more than this; those beyond the ones at the start are of the first group.
+    pub max: u32,
+}
+
+fn five() -> f64 {
+    5.0
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Autoscaler {
+    pub(crate) fn def(&self) -> Result<&'static AutoscalerDef, ScenarioError> {
+        autoscaler_by_name(&self.kind).ok_or_else(|| {
+            let near = nearest_name(&self.kind, AUTOSCALERS.iter().map(|def| def.name));
+            let near = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
+            invalid("autoscaler.kind", format!("unknown autoscaler `{}`{near}", self.kind))
+        })
+    }
+}
+
+/// The autoscaler of a scenario; `future` are all its arrivals, for one that must know them.
+pub(crate) fn scaling(
+    scenario: &Scenario,
+    first: &InstanceConfig,
+    future: Vec<(SimTime, u32)>,
+) -> Result<Option<Scaling>, ScenarioError> {
+    let Some(spec) = &scenario.autoscaler else { return Ok(None) };
+    let def = spec.def()?;
+    if spec.min == 0 || spec.min > spec.max || spec.max > 100_000 {
+        return Err(invalid("autoscaler.max", "must be at least `min`, which is at least 1, and at most 100000"));
+    }
+    let context = ScalerContext {
+        slo_ttft: scenario.slo.ttft_s.and_then(SimTime::from_secs_f64),
+        startup: time("dynamics.startup_s", scenario.dynamics.startup_s)?,
+        prefill_tokens_per_s: trimtab_engine::prefill_tokens_per_s(first),
+        future: def.foresees.then_some(future),
+    };
+    let params = spec.params.clone();
+    (def.build)(&params, &context).map_err(|error| invalid("autoscaler.params", error.to_string()))?;
+    let make = move || (def.build)(&params, &context).expect("it was built before");
+    let every = some_time("autoscaler.every_s", spec.every_s)?;
+    Ok(Some(Scaling { every, min: spec.min, max: spec.max, make: Arc::new(make) }))
 }
 
 /// Something that happens to the cluster: a time and one of the things that can happen.
@@ -196,12 +264,17 @@ pub(crate) fn fleet(scenario: &Scenario) -> Result<(Vec<InstanceConfig>, EngineD
     for (group, cluster) in (0..).zip(&groups) {
         // What is added to any group is of the first one.
         let of = |wanted: &Option<u32>| wanted.unwrap_or(0) == group;
-        let count = spares_for(&events, of);
+        let mut count = spares_for(&events, of);
+        if let Some(scaler) = scenario.autoscaler.as_ref().filter(|_| group == 0) {
+            count = count.max(scaler.max.saturating_sub(all));
+        }
         instances.extend(std::iter::repeat_n(cluster.instance()?, count as usize));
         of_group.extend(std::iter::repeat_n(group, count as usize));
     }
     let spec = scenario.dynamics;
+    let scaling = scaling(scenario, &instances[0], Vec::new())?;
     let dynamics = EngineDynamics {
+        scaling,
         standby: (at_start..instances.len()).map(InstanceId::from_index).collect(),
         groups: of_group,
         startup: time("dynamics.startup_s", spec.startup_s)?,

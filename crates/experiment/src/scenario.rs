@@ -9,7 +9,7 @@ use trimtab_engine::cost::{PredictionError, WeightType};
 use trimtab_engine::{CacheConfig, Mixing, Promotion, WritePolicy};
 use trimtab_workload::{ArrivalSpec, ZeroOutput};
 
-pub use crate::dynamics::{Clients, Dynamics, Event, Group};
+pub use crate::dynamics::{Autoscaler, Clients, Dynamics, Event, Group};
 pub use crate::step_cost::Cost;
 
 /// One simulation. A sweep is many of these.
@@ -36,6 +36,9 @@ pub struct Scenario {
     /// What happens to the cluster, and when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub event: Vec<Event>,
+    /// Who adds and removes instances, if anybody does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscaler: Option<Autoscaler>,
     /// Clients that do not wait for ever; without, they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
@@ -59,6 +62,7 @@ impl Default for Scenario {
             transfer: None,
             dynamics: Dynamics::default(),
             event: Vec::new(),
+            autoscaler: None,
             clients: None,
             slo: Slo::default(),
             warmup_requests: 0,

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use trimtab_core::Workload;
+use trimtab_core::{FixedWorkload, Workload};
 use trimtab_engine::{ClusterConfig, DecisionLog, RunResult, Stepping, build_context};
 use trimtab_sched::Registry;
 use trimtab_table::TableError;
 use trimtab_workload::{ReadError, RescaleError};
 
 use crate::build::ScenarioError;
+use crate::dynamics;
 use crate::scenario::Scenario;
 use crate::spec::Output;
 use crate::workload::workload;
@@ -81,18 +82,32 @@ pub fn simulate(
 ) -> Result<RunResult, RunError> {
     let Mode { stepping, decisions } = mode.into();
     let def = scenario.scheduler_def(registry)?;
-    let config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, false)? };
+    let mut config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, false)? };
+    let closed = |field, name: &str| {
+        let detail = format!(
+            "`{name}` must know all requests in advance, and this workload makes each when the one before it has ended"
+        );
+        Err(RunError::Field { field, detail })
+    };
     if let Some(instance) =
         config.instances.iter().find(|it| it.eviction.def.clairvoyant).filter(|_| !workload.is_open())
     {
-        let detail = format!(
-            "`{}` must know all requests in advance, and this workload makes each when the one before it has ended",
-            instance.eviction.def.name
-        );
-        return Err(RunError::Field { field: "cluster.eviction", detail });
+        return closed("cluster.eviction", instance.eviction.def.name);
+    }
+    let mut foreseen = None;
+    if let Some(scaler) = &scenario.autoscaler
+        && scaler.def()?.foresees
+    {
+        if !workload.is_open() {
+            return closed("autoscaler.kind", &scaler.kind);
+        }
+        let all = foreseen.insert(FixedWorkload::foreseen(workload));
+        let arrivals = all.requests.iter().map(|request| (request.arrival, request.prompt.tokens)).collect();
+        config.dynamics.scaling = dynamics::scaling(scenario, &config.instances[0], arrivals)?;
     }
     let scheduler = (def.build)(&scenario.scheduler.params, &build_context(&config))
         .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
+    let workload = foreseen.as_mut().map_or(workload, |all| all);
     Ok(trimtab_engine::run(&config, &def, scheduler, workload))
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::overrides::{Override, apply};
-use crate::scenario::{ClassSlo, Clients, Cluster, Dynamics, Event, Router, Signals, Transfer, Workload};
+use crate::scenario::{Autoscaler, ClassSlo, Clients, Cluster, Dynamics, Event, Router, Signals, Transfer, Workload};
 use crate::tree::{At, Fault, Node};
 
 /// The version of the format that this program reads.
@@ -46,6 +46,9 @@ pub struct Spec {
     /// What happens to the cluster, and when.
     #[serde(default)]
     pub event: Vec<Event>,
+    /// Who adds and removes instances.
+    #[serde(default)]
+    pub autoscaler: Option<Autoscaler>,
     /// Clients that do not wait for ever.
     #[serde(default)]
     pub clients: Option<Clients>,

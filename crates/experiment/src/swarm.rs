@@ -10,7 +10,7 @@ use trimtab_engine::{Happened, Mixing, Outcome, RunResult, Stepping};
 use trimtab_sched::Registry;
 
 use crate::metrics::metrics;
-use crate::scenario::{Clients, Cluster, Cost, Event, Group, Order, Prefix, Scenario, Transfer};
+use crate::scenario::{Autoscaler, Clients, Cluster, Cost, Event, Group, Order, Prefix, Scenario, Transfer};
 use crate::simulate;
 
 macro_rules! features {
@@ -84,6 +84,8 @@ features! {
     transfers,
     /// Cases with a router that takes time.
     slow_routers,
+    /// Cases that an autoscaler changed, and nothing else.
+    autoscaled,
     /// Cases with a closed loop.
     closed_loops,
 }
@@ -146,6 +148,9 @@ pub fn case(seed: u64, registry: &Registry) -> Scenario {
         retries: pick(rng, &[0, 1, 4]),
         backoff_s: pick(rng, &[0.0, 0.2, 2.0]),
     });
+    if rng.random_bool(0.2) {
+        scenario.autoscaler = Some(autoscaler(rng, &scenario));
+    }
     scenario
 }
 
@@ -202,6 +207,22 @@ fn workload(rng: &mut StreamRng) -> (&'static str, Value) {
             ("toolbench", json!({ "rate": rate })),
         ],
     )
+}
+
+fn autoscaler(rng: &mut StreamRng, scenario: &Scenario) -> Autoscaler {
+    let aimed = scenario.slo.ttft_s.is_some();
+    let open = scenario.workload.kind.as_deref() != Some("multi-turn");
+    let (kind, params) = match rng.random_range(0..5) {
+        0 if aimed => ("slo-target", json!({ "cooldown_up_s": 0.5, "cooldown_down_s": 1.0 })),
+        1 if aimed => (
+            "reactive",
+            json!({ "metric": "late", "above": 0.3, "below": 0.1, "cooldown_up_s": 0.5, "cooldown_down_s": 1.0 }),
+        ),
+        2 if open => ("oracle", json!({ "horizon_s": 2.0 })),
+        3 => ("scheduled", json!({ "plan": [[0.5, 2], [2.0, 5], [4.0, 1]] })),
+        _ => ("reactive", json!({ "above": 1.0, "cooldown_up_s": 0.2, "cooldown_down_s": 0.5 })),
+    };
+    Autoscaler { kind: kind.into(), params, every_s: pick(rng, &[0.1, 1.0]), min: 1, max: rng.random_range(1..=8) }
 }
 
 fn event(rng: &mut StreamRng, instances: u32) -> Event {
@@ -296,6 +317,10 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         shadows: of(scenario.signals.prefix == Prefix::Shadow),
         transfers: of(scenario.transfer.is_some()),
         slow_routers: of(scenario.router.decision_us + scenario.router.network_us > 0.0),
+        autoscaled: of(scenario.autoscaler.is_some()
+            && scenario.event.is_empty()
+            && scenario.dynamics.mtbf_s.is_none()
+            && !record.events.is_empty()),
         closed_loops: of(scenario.workload.kind.as_deref() == Some("multi-turn")),
     }
 }

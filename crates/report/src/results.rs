@@ -51,6 +51,35 @@ struct SpecFile {
     warmup_requests: usize,
 }
 
+/// The requests that arrived in 10 s at a cluster that changed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct FleetWindow {
+    /// Since the first arrival, in seconds.
+    pub from_s: f64,
+    /// Instances that could be chosen at its end.
+    pub members: u32,
+    /// Share that met the TTFT objective.
+    pub attainment: Option<f64>,
+    /// Hit tokens over prompt tokens.
+    pub hit_ratio: Option<f64>,
+}
+
+/// What figures need of a cell.
+#[derive(Deserialize)]
+struct CellFile {
+    metrics: CellMetrics,
+}
+
+#[derive(Deserialize)]
+struct CellMetrics {
+    fleet: Option<Fleet>,
+}
+
+#[derive(Deserialize)]
+struct Fleet {
+    windows: Vec<FleetWindow>,
+}
+
 /// The stored results of one experiment.
 #[derive(Debug)]
 pub struct Results {
@@ -237,6 +266,20 @@ impl Slice<'_> {
             samples.extend((self.results.warmup_requests()..requests.rows()).map(|request| column.number(request)));
         }
         Ok(samples)
+    }
+
+    /// What the clusters of one scheduler did over time, one list for each run; nothing for clusters that stay as they are.
+    pub fn windows(&self, label: &str) -> Result<Vec<Vec<FleetWindow>>, ResultsError> {
+        let mut runs = Vec::new();
+        for &row in self.rows.iter().filter(|&&row| show(self.table, LABEL, row) == label) {
+            let cell = format!("{}.json", show(self.table, "cell", row));
+            let path = self.results.folder.join("cells").join(cell);
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let cell: CellFile =
+                serde_json::from_str(&text).map_err(|error| ResultsError::Spec { path, reason: error.to_string() })?;
+            runs.extend(cell.metrics.fleet.map(|fleet| fleet.windows));
+        }
+        Ok(runs)
     }
 
     /// The different values of a numeric setting, growing.

@@ -51,6 +51,14 @@ fn write_results(folder: &Path, rates: &[Option<f64>], seeds: u64) {
         let time = |n: u32| (n != 40).then(|| load(row) * (0.2 * f64::from(n % 20)).exp() * 0.1);
         requests.push("ttft_s", Column::Real((0..200).map(time).collect())).unwrap();
         requests.write(&cell.join("requests.parquet")).unwrap();
+        // A cluster that grows: attainment falls, and recovers when there are more instances.
+        let window = |n: u32| {
+            let (attainment, members) = if n < 7 { (1.0 - 0.1 * f64::from(n) / load(row), 4) } else { (0.95, 8) };
+            format!(r#"{{"from_s": {n}0.0, "members": {members}, "attainment": {attainment}, "hit_ratio": 0.4}}"#)
+        };
+        let windows: Vec<String> = (0..12).map(window).collect();
+        let text = format!(r#"{{"metrics": {{"fleet": {{"windows": [{}]}}}}}}"#, windows.join(","));
+        std::fs::write(folder.join(format!("cells/c{number}.json")), text).unwrap();
     }
 }
 

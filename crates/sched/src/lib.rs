@@ -9,6 +9,7 @@
 //! randomness. A scheduler never learns the true output length of a request that is still running.
 
 mod actions;
+pub mod autoscalers;
 pub mod parts;
 pub mod policies;
 mod registry;

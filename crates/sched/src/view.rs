@@ -83,6 +83,10 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Everything, for those that are no routers.
+    pub const ALL: Self =
+        Self { snapshots: true, history: true, prefix: true, latency: true, queues: true, oracle: true };
+
     /// Counters only.
     pub const NONE: Self =
         Self { snapshots: false, history: false, prefix: false, latency: false, queues: false, oracle: false };

@@ -1,7 +1,8 @@
 //! Instances that join, leave, fail, slow down and get out of reach.
 
 use trimtab_core::{InstanceId, SimTime};
-use trimtab_sched::Hook;
+use trimtab_sched::autoscalers::{FleetView, Recent};
+use trimtab_sched::{ClusterView, Hook, Signals};
 
 use super::Simulation;
 use super::fleet::{Due, State};
@@ -30,6 +31,7 @@ impl Simulation<'_> {
                 self.fleet.repaired(index);
                 self.start(index);
             }
+            Due::Scale => self.scale(),
             Due::Unpaced { index, life, set } => {
                 if self.fleet.is_paced(index, life, set) {
                     self.pace(index, UNSLOWED);
@@ -104,6 +106,28 @@ impl Simulation<'_> {
                 }
             }
         }
+    }
+
+    /// Asks the autoscaler how many instances there should be.
+    fn scale(&mut self) {
+        let Some(scaling) = &self.config.dynamics.scaling else { return };
+        let (every, min, max) = (scaling.every, scaling.min, scaling.max);
+        let mut scaler = self.scaler.take().expect("there is an autoscaler where there is scaling");
+        // Those that the router cannot reach are paid for, too.
+        let current = self.fleet.found(|state| matches!(state, State::Starting | State::Serving)).len();
+        let current = u32::try_from(current).expect("instance ids are 32 bits");
+        let recent = Recent { arrived: (self.rows.len() - self.seen) as u64, ..std::mem::take(&mut self.recent) };
+        self.seen = self.rows.len();
+        let looks = self.looks(self.last_arrival());
+        let cluster = ClusterView::new(self.now, &self.fleet.members, Signals::ALL, &self.counters, &looks);
+        let target = scaler.target(&FleetView { cluster, current, bounds: min..=max, recent }).clamp(min, max);
+        self.scaler = Some(scaler);
+        if target > current {
+            self.carry_out_change(Change::Add { count: target - current, group: None });
+        } else if target < current {
+            self.carry_out_change(Change::Remove { count: current - target, group: None });
+        }
+        self.fleet.plan(self.now + every, Due::Scale);
     }
 
     fn of_group(&self, all: Vec<usize>, group: Option<u32>) -> impl Iterator<Item = usize> {

@@ -88,7 +88,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn last_arrival(&self) -> RequestId {
+    pub(super) fn last_arrival(&self) -> RequestId {
         RequestId(u32::try_from(self.rows.len().saturating_sub(1)).expect("ids have 32 bits"))
     }
 
@@ -108,7 +108,7 @@ impl Simulation<'_> {
         answer
     }
 
-    fn looks(&self, because: RequestId) -> Looks<'_> {
+    pub(super) fn looks(&self, because: RequestId) -> Looks<'_> {
         Looks {
             because,
             predictor: self.predictor.as_ref(),
@@ -355,6 +355,7 @@ impl Simulation<'_> {
         let row = &mut self.rows[request.id.index()];
         assert_eq!(row.outcome, Outcome::Open, "invariant: every request ends exactly once");
         (row.outcome, row.recomputed_tokens) = (outcome, seq.recomputed);
+        self.recent.turned_away += 1;
         row.finish = self.now;
         self.last = self.now;
         self.forget(slot);

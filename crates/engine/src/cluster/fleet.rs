@@ -26,11 +26,29 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
     Asked(Change),
-    Ready { index: usize, life: u32 },
-    Fault { index: usize, life: u32 },
-    Repaired { index: usize },
-    Unpaced { index: usize, life: u32, set: u32 },
-    Healed { index: usize, life: u32, set: u32 },
+    Ready {
+        index: usize,
+        life: u32,
+    },
+    Fault {
+        index: usize,
+        life: u32,
+    },
+    Repaired {
+        index: usize,
+    },
+    /// The autoscaler is asked.
+    Scale,
+    Unpaced {
+        index: usize,
+        life: u32,
+        set: u32,
+    },
+    Healed {
+        index: usize,
+        life: u32,
+        set: u32,
+    },
 }
 
 /// One instance.
@@ -81,6 +99,9 @@ impl Fleet {
         fleet.members = fleet.all(|state| state == State::Serving).map(InstanceId::from_index).collect();
         for &(at, change) in &dynamics.events {
             fleet.plan(at, Due::Asked(change));
+        }
+        if let Some(scaling) = &dynamics.scaling {
+            fleet.plan(scaling.every, Due::Scale);
         }
         for index in 0..instances {
             if fleet.slots[index].state == State::Serving {

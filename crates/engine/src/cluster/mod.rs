@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use trimtab_core::{FixedWorkload, Gaps, InstanceId, RngStreams, SimTime, Workload};
+use trimtab_sched::autoscalers::{Autoscaler, Recent};
 use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Scheduler, SchedulerDef, Signals};
 
 use crate::beliefs::Beliefs;
@@ -70,6 +71,10 @@ struct Simulation<'a> {
     reports: Reports,
     instances: Vec<RefCell<Instance>>,
     fleet: Fleet,
+    scaler: Option<Box<dyn Autoscaler>>,
+    /// What happened since the autoscaler was asked, and how many requests had arrived then.
+    recent: Recent,
+    seen: usize,
     /// Requests that found no instance to go to.
     stranded: Vec<u32>,
     /// Instances that must look for work before time goes on.
@@ -139,6 +144,9 @@ pub fn run(
         reports: Reports::new(refresh, &instances),
         spread: LoadSpread::new(fleet.members.len()),
         fleet,
+        scaler: config.dynamics.scaling.as_ref().map(|scaling| (scaling.make)()),
+        recent: Recent::default(),
+        seen: 0,
         stranded: Vec::new(),
         idle: Vec::new(),
         seqs: Seqs::default(),
@@ -205,17 +213,21 @@ pub fn build_context(config: &ClusterConfig) -> BuildContext {
     }
 }
 
-fn info(config: &InstanceConfig) -> InstanceInfo {
+/// Sustained prefill speed of an instance, in tokens per second, for prompts of typical length.
+pub fn prefill_tokens_per_s(config: &InstanceConfig) -> u64 {
     // A typical prompt: 8,192 tokens, in steps of the instance's budget.
     let typical = 8_192;
     let ps = config.cost.prefill_time(typical, 0, config.max_batched_tokens).max(1);
+    u64::try_from(u128::from(typical) * u128::from(trimtab_core::PS_PER_S) / u128::from(ps)).unwrap_or(u64::MAX)
+}
+
+fn info(config: &InstanceConfig) -> InstanceInfo {
     InstanceInfo {
         kv_blocks: config.kv_blocks,
         block_tokens: config.block_tokens,
         max_batched_tokens: config.max_batched_tokens,
         max_seqs: config.max_seqs,
-        prefill_tokens_per_s: u64::try_from(u128::from(typical) * u128::from(trimtab_core::PS_PER_S) / u128::from(ps))
-            .unwrap_or(u64::MAX),
+        prefill_tokens_per_s: prefill_tokens_per_s(config),
     }
 }
 
@@ -331,6 +343,9 @@ impl Simulation<'_> {
             match kind {
                 News::FirstToken => {
                     self.counters.prefilled(index, prompt, seq.booked_miss);
+                    self.recent.served += 1;
+                    let in_time = self.config.slo_ttft.is_some_and(|slo| since_arrival <= slo);
+                    self.recent.in_time += u64::from(in_time);
                     self.tell(&Hook::FirstToken { request: request.id, instance, ttft: since_arrival });
                 }
                 News::Finished => {

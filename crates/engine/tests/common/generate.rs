@@ -192,7 +192,15 @@ fn dynamics(rng: &mut StreamRng, instances: usize, end: u64, pace: u64) -> Dynam
         events.push((SimTime(if rng.random_bool(0.4) { whole } else { rng.random_range(0..=end) }), change));
     }
     let recovery = Recovery { retries: pick(rng, &[0, 1, 3]), delay: SimTime(pick(rng, &[0, 0, 1, pace])) };
-    Dynamics { standby, groups, startup: SimTime(pick(rng, &[0, 1, pace, 5 * pace])), events, faults: None, recovery }
+    Dynamics {
+        standby,
+        groups,
+        startup: SimTime(pick(rng, &[0, 1, pace, 5 * pace])),
+        events,
+        faults: None,
+        recovery,
+        scaling: None,
+    }
 }
 
 /// A random cost and about how long its steps are.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod autoscalers;
 mod capacity;
 mod golden;
 mod merge;

@@ -25,6 +25,7 @@ figures! {
     capacity_bars,
     hit_cv_plane,
     comparison,
+    over_time,
 }
 
 pub(crate) use ttft_cdf::distribution;
