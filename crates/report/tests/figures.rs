@@ -53,8 +53,9 @@ fn write_results(folder: &Path, rates: &[Option<f64>], seeds: u64) {
         requests.write(&cell.join("requests.parquet")).unwrap();
         // A cluster that grows: attainment falls, and recovers when there are more instances.
         let window = |n: u32| {
-            let (attainment, members) = if n < 7 { (1.0 - 0.1 * f64::from(n) / load(row), 4) } else { (0.95, 8) };
-            format!(r#"{{"from_s": {n}0.0, "members": {members}, "attainment": {attainment}, "hit_ratio": 0.4}}"#)
+            let from = 10 * n;
+            let (attainment, members) = if n < 7 { (1.0 - 0.1 * f64::from(n) * load(row), 4) } else { (0.95, 8) };
+            format!(r#"{{"from_s": {from}.0, "members": {members}, "attainment": {attainment}, "hit_ratio": 0.4}}"#)
         };
         let windows: Vec<String> = (0..12).map(window).collect();
         let text = format!(r#"{{"metrics": {{"fleet": {{"windows": [{}]}}}}}}"#, windows.join(","));

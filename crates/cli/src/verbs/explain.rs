@@ -7,6 +7,7 @@ use trimtab_engine::{EvictionDef, evictions};
 use trimtab_experiment::catalog::{self, Overrides};
 use trimtab_experiment::explain;
 use trimtab_experiment::scenario::Cluster;
+use trimtab_sched::autoscalers::{AUTOSCALERS, AutoscalerDef, autoscaler_by_name};
 use trimtab_sched::{ParamsDoc, Registry, SchedulerDef};
 use trimtab_workload::{WorkloadDef, generators};
 
@@ -16,7 +17,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `NAME`, or `scheduler`, `workload`, `eviction`, `model` or `hardware` and a name
+    /// `NAME`, or `scheduler`, `workload`, `eviction`, `autoscaler`, `model` or `hardware` and a name
     #[arg(required = true, num_args = 1..=2, value_names = ["KIND", "NAME"])]
     what: Vec<String>,
     /// For a model: the card it runs on
@@ -44,6 +45,9 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         ["eviction", name] | [name] if evictions().iter().any(|def| def.name == name) => {
             printer.result(&evictions().iter().find(|def| def.name == name).map(eviction).unwrap_or_default())
         }
+        ["autoscaler", name] | [name] if autoscaler_by_name(name).is_some() => {
+            printer.result(&autoscaler_by_name(name).map(autoscaler).unwrap_or_default())
+        }
         ["workload", name] | [name] if generators().iter().any(|def| def.name == name) => printer
             .result(&generators().iter().find(|def| def.name == name).map(|def| workload(def)).unwrap_or_default()),
         ["model", name] => deployment(args, name, &args.hardware, printer),
@@ -60,6 +64,7 @@ fn unknown(name: &str) -> Failure {
     let (models, cards) = (catalog::models(), catalog::all_hardware());
     let known = registry.all().iter().map(|def| def.name).chain(generators().iter().map(|def| def.name));
     let known = known.chain(evictions().iter().map(|def| def.name));
+    let known = known.chain(AUTOSCALERS.iter().map(|def| def.name));
     let known = known.chain(models.iter().map(|m| m.name.as_str())).chain(cards.iter().map(|h| h.name.as_str()));
     let nearest = nearest_name(name, known).map_or(String::new(), |n| format!(", did you mean `{n}`?"));
     Failure::usage(format!(
@@ -101,7 +106,28 @@ fn eviction(def: &EvictionDef) -> String {
     out
 }
 
+fn autoscaler(def: &AutoscalerDef) -> String {
+    let mut out = format!("{}: {}\n\n", def.name, def.summary);
+    if def.foresees {
+        out.push_str("needs: a workload that is known in advance (a trace, or a generator in open loop)\n");
+    }
+    parameters(&mut out, (def.params)());
+    out
+}
+
 fn parameters_and_deviations(out: &mut String, doc: ParamsDoc, deviations: &[&str]) {
+    parameters(out, doc);
+    if deviations.is_empty() {
+        out.push_str("deviations from the source: none\n");
+    } else {
+        out.push_str("deviations from the source:\n");
+        for deviation in deviations {
+            let _ = writeln!(out, "  - {deviation}");
+        }
+    }
+}
+
+fn parameters(out: &mut String, doc: ParamsDoc) {
     let params = doc.params;
     if params.is_empty() {
         out.push_str("parameters: none\n");
@@ -109,14 +135,6 @@ fn parameters_and_deviations(out: &mut String, doc: ParamsDoc, deviations: &[&st
         out.push_str("parameters:\n");
         for (name, default, meaning) in params {
             let _ = writeln!(out, "  {name} = {default}\n      {meaning}");
-        }
-    }
-    if deviations.is_empty() {
-        out.push_str("deviations from the source: none\n");
-    } else {
-        out.push_str("deviations from the source:\n");
-        for deviation in deviations {
-            let _ = writeln!(out, "  - {deviation}");
         }
     }
 }

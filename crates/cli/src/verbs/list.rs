@@ -11,7 +11,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// schedulers, workloads, evictions, models, hardware, formats or figures
+    /// schedulers, workloads, evictions, autoscalers, models, hardware, formats or figures
     kind: String,
     /// One JSON array of objects with `name` and `summary`
     #[arg(long)]
@@ -41,6 +41,11 @@ const KINDS: [(&str, Lister); 7] = [
     ("evictions", || {
         let entry = |d: &trimtab_engine::EvictionDef| Entry { name: d.name.into(), summary: d.summary.into() };
         trimtab_engine::evictions().iter().map(entry).collect()
+    }),
+    ("autoscalers", || {
+        let entry =
+            |d: &trimtab_sched::autoscalers::AutoscalerDef| Entry { name: d.name.into(), summary: d.summary.into() };
+        trimtab_sched::autoscalers::AUTOSCALERS.iter().map(entry).collect()
     }),
     ("figures", || {
         let entry = |d: &trimtab_report::FigureDef| Entry { name: d.name.into(), summary: d.summary.into() };
