@@ -29,7 +29,7 @@ struct Entry {
 type Lister = fn() -> Vec<Entry>;
 
 /// What can be listed.
-const KINDS: [(&str, Lister); 7] = [
+const KINDS: [(&str, Lister); 8] = [
     ("schedulers", || {
         let entry = |d: &trimtab_sched::SchedulerDef| Entry { name: d.name.into(), summary: d.summary.into() };
         Registry::default().all().iter().map(entry).collect()
