@@ -216,7 +216,9 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
     let instances = scenario.cluster_config(Stepping::Macro, false).map(|c| c.instances).unwrap_or_default();
     let slowdowns = fairness::slowdowns(measured, &instances);
     let per_tenant = fairness::parts(measured, &slowdowns, &objectives, |row| row.tenant.0.into());
-    let of_tenants: Vec<f64> = per_tenant.iter().filter_map(|tenant| tenant.slowdown.mean).collect();
+    // A tenant that got nothing has no slowdown; evenness over the others would hide it.
+    let of_tenants: Option<Vec<f64>> = per_tenant.iter().map(|tenant| tenant.slowdown.mean).collect();
+    let of_tenants = of_tenants.unwrap_or_default();
     let tiered = scenario.cluster.host.or(scenario.cluster.pool).is_some();
     Metrics {
         requests: result.rows.len() as u64,

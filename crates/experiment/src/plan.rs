@@ -169,8 +169,8 @@ impl Plan {
         self.groups.iter().flat_map(|group| self.seeds.iter().map(move |&seed| (group, group.cell(seed))))
     }
 
-    /// The cell whose id starts like this, unless there are several; those that searches and replication may add count.
-    pub fn cell(&self, id: &str) -> Option<Cell> {
+    /// Every cell that may be run, those included that searches and replication may add.
+    pub fn possible(&self) -> impl Iterator<Item = (&Group, Cell)> {
         let most = |max_seeds: Option<usize>| extended(&self.seeds, max_seeds.unwrap_or(2 * self.seeds.len()));
         let (rates, seeds) = match (&self.search, &self.replicate) {
             (Search::Capacity { rate_rps, tolerance, max_seeds }, _) => {
@@ -179,7 +179,7 @@ impl Plan {
             (Search::Sweep { .. }, Some(replicate)) => (Vec::new(), most(Some(replicate.max_seeds))),
             (Search::Sweep { .. }, None) => (Vec::new(), self.seeds.clone()),
         };
-        let of_group = |group: &Group| -> Vec<Cell> {
+        let of_group = move |group: &Group| -> Vec<Cell> {
             let at = |rate: f64| seeds.iter().map(move |&seed| group.cell_at(rate, seed));
             if rates.is_empty() {
                 seeds.iter().map(|&seed| group.cell(seed)).collect()
@@ -187,8 +187,13 @@ impl Plan {
                 rates.iter().flat_map(|&rate| at(rate)).collect()
             }
         };
+        self.groups.iter().flat_map(move |group| of_group(group).into_iter().map(move |cell| (group, cell)))
+    }
+
+    /// The cell whose id starts like this, unless there are several; those that searches and replication may add count.
+    pub fn cell(&self, id: &str) -> Option<Cell> {
         let mut found: Vec<Cell> =
-            self.groups.iter().flat_map(of_group).filter(|cell| cell.id.starts_with(id)).collect();
+            self.possible().map(|(_, cell)| cell).filter(|cell| cell.id.starts_with(id)).collect();
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup_by(|a, b| a.id == b.id);
         (found.len() == 1).then(|| found.remove(0))

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use trimtab_experiment::estimate::{Estimate, estimate};
-use trimtab_experiment::plan::Plan;
+use trimtab_experiment::plan::{Group, Plan};
 use trimtab_experiment::spec::Search;
 use trimtab_sched::Registry;
 
@@ -67,10 +67,12 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let cost_line = format!("about {wall_s:.1} s with {jobs} jobs ({cpu_s:.1} CPU s), {mib} MiB of memory\n");
     let mut text = summary(&plan, &cost) + &cost_line;
     if args.cells {
-        let line = |(group, cell): (_, trimtab_experiment::plan::Cell)| {
-            format!("{}  {}, seed {}\n", cell.id, group_name(&plan, group), cell.scenario.seed)
+        let line = |(group, cell): (&Group, trimtab_experiment::plan::Cell)| {
+            let searched = cell.scenario.workload.rate.filter(|_| group.rate_rps.is_none());
+            let rate = searched.map_or(String::new(), |rate| format!("{rate} rps, "));
+            format!("{}  {rate}{}, seed {}\n", cell.id, group_name(&plan, group), cell.scenario.seed)
         };
-        text += &plan.cells().map(line).collect::<String>();
+        text += &plan.possible().map(line).collect::<String>();
     }
     printer.result(&text)
 }

@@ -97,7 +97,9 @@ fn seeding(plan: &Plan) -> Option<String> {
     let workload = &plan.groups.iter().find(|group| group.scenario.workload.trace.is_some())?.scenario.workload;
     let jitter = workload.jitter_s.map(|s| format!("moves arrivals by up to {s} s"));
     let keep = workload.keep_sessions.map(|share| format!("keeps {} % of the sessions", share * 100.0));
-    let what: Vec<String> = jitter.into_iter().chain(keep).collect();
+    let ticks = workload.jitter_ticks.then(|| "spreads arrivals within the ticks of the clock".to_owned());
+    let drawn = workload.arrivals.as_ref().map(|_| "draws the arrivals".to_owned());
+    let what: Vec<String> = drawn.into_iter().chain(ticks).chain(jitter).chain(keep).collect();
     Some(match what.len() {
         0 => "the trace is replayed as it is: seeds change the random numbers of schedulers alone".to_owned(),
         _ => format!("of the trace, each seed {}", what.join(" and ")),

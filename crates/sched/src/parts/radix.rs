@@ -183,8 +183,14 @@ impl RadixTree {
 
     /// Takes every worker down to `cap` tokens, forgetting the leaves that were used longest ago.
     pub fn evict(&mut self, cap: u64) {
-        let over = |held: &[u64], worker: u32| held[worker as usize] > cap;
-        if !self.held.iter().any(|&held| held > cap) {
+        self.evict_above(cap, cap);
+    }
+
+    /// Takes every worker above `limit` tokens down to `target`.
+    pub fn evict_above(&mut self, limit: u64, target: u64) {
+        let chosen: Vec<bool> = self.held.iter().map(|&held| held > limit).collect();
+        let over = |held: &[u64], worker: u32| chosen[worker as usize] && held[worker as usize] > target;
+        if !chosen.contains(&true) {
             return;
         }
         let mut leaves = BinaryHeap::new();

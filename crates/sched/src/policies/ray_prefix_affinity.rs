@@ -28,8 +28,8 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
             ("match_rate", "follow a prefix of at least this share of the prompt; Ray: 0.1"),
             ("max_ongoing", "requests that a replica takes at a time, others wait at the router; null: no limit"),
             ("eviction", "whether the tree forgets; Ray: no"),
-            ("eviction_threshold_characters", "all text at which eviction begins; Ray: 400,000"),
-            ("eviction_target_characters", "all text at which it ends; Ray: 360,000"),
+            ("eviction_threshold_characters", "text of a replica above which eviction begins; Ray: 400,000"),
+            ("eviction_target_characters", "text of a replica at which it ends; Ray: 360,000"),
             ("eviction_interval_s", "seconds between evictions; Ray: 10"),
             ("chars_per_token", "converts the limits above; 4 is a choice"),
         ])
@@ -133,24 +133,19 @@ impl PrefixAffinity {
         }
     }
 
-    /// Brings the text of all replicas down to the target, evenly.
-    fn evict(&mut self, view: &ClusterView<'_>) {
-        let characters = |tokens: u64| tokens as f64 * self.params.chars_per_token;
-        let held = |tree: &RadixTree| view.members().iter().map(|&i| tree.held(i)).sum::<u64>();
-        if characters(held(&self.tree)) < self.params.eviction_threshold_characters as f64 {
-            return;
-        }
-        let target = self.params.eviction_target_characters as f64 / self.params.chars_per_token;
+    /// Brings the text of each replica that has too much down to the target.
+    fn evict(&mut self) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of tokens")]
-        let each = (target / view.members().len() as f64) as u64;
-        self.tree.evict(each);
+        let tokens = |characters: u64| (characters as f64 / self.params.chars_per_token) as u64;
+        let limit = tokens(self.params.eviction_threshold_characters);
+        self.tree.evict_above(limit, tokens(self.params.eviction_target_characters));
     }
 }
 
 impl Scheduler for PrefixAffinity {
     fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, actions: &mut Actions) -> Decision {
         if self.params.eviction && self.eviction.due(view.now()) {
-            self.evict(view);
+            self.evict();
         }
         self.text.refill(arrival);
         if let Some(chosen) = self.choose(view, actions) {

@@ -173,7 +173,9 @@ impl LlmD {
         let mut keys = std::mem::take(&mut self.spare);
         keys.clear();
         if self.looks_up {
-            let most = if self.params.max_blocks == 0 { u32::MAX } else { self.params.max_blocks };
+            // The limit is that of the approximate index.
+            let unlimited = self.params.max_blocks == 0 || self.precise;
+            let most = if unlimited { u32::MAX } else { self.params.max_blocks };
             let whole = (arrival.prompt.tokens / self.known.block).min(most) as usize;
             keys.extend(arrival.prefix_keys(self.known.block).take(whole));
         }
