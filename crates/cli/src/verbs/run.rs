@@ -108,7 +108,18 @@ impl Args {
         let plan = Plan::new(&source, registry).map_err(|error| Failure::of(error.exit_code(), error))?;
         let listed = format!("hint: `trimtab check {} --cells` lists them", spec.display());
         let id = self.cell.as_deref().unwrap_or_default();
-        plan.cell(id).map(|cell| cell.scenario).ok_or_else(|| match id {
+        let mut found = plan.cell(id).map(|cell| cell.scenario);
+        if let Some(scenario) = &mut found {
+            // What the plan derived from model and hardware is derived anew, in case flags change these.
+            let written = |path: &str| plan.paths.iter().any(|known| known.starts_with(path));
+            if source.spec.cluster.kv_tokens.is_none() && !written("cluster.kv_tokens") {
+                scenario.cluster.kv_tokens = None;
+            }
+            if !written("cluster.cost") {
+                scenario.cluster.cost.clone_from(&source.spec.cluster.cost);
+            }
+        }
+        found.ok_or_else(|| match id {
             "" => Failure::usage(format!("{}: say which of its cells with `--cell`\n{listed}", spec.display())),
             _ => Failure::usage(format!("{}: no cell, or several, with an id like `{id}`\n{listed}", spec.display())),
         })
