@@ -171,6 +171,7 @@ const REFUSED: &[(&[&str], i32, &[&str])] = &[
     (&["--arrivals", "gamma"], 2, &["--arrivals", "`cv` goes with `gamma`", "gamma:3.5"]),
     (&["--arrivals", "{\"burst\":{}}"], 2, &["--arrivals", "unknown field `burst`", "`bursts`"]),
     (&["--arrivals", "poisson", "--jitter-ticks"], 2, &["workload.arrivals", "jitter"]),
+    (&["--set", "workload.sha256=abc"], 3, &["its SHA-256 is", "workload.sha256 says abc"]),
     (&["--tenants", "3"], 2, &["workload.tenants", "is for generators"]),
     (&["--think-s", "1"], 2, &["required", "--closed-loop|--users"]),
     (&["--users", "3", "--rate", "2"], 2, &["workload.rate", "users"]),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
-use trimtab_core::{PrefixForest, Request, RequestId, SimTime, Workload};
+use trimtab_core::{PrefixForest, Request, RequestId, SimTime};
 use trimtab_engine::Stepping;
 use trimtab_experiment::metrics::{self, Metrics, Quantiles};
 use trimtab_experiment::overrides::{Override, overridden};
@@ -13,6 +13,7 @@ use trimtab_experiment::rows;
 use trimtab_experiment::scenario::Scenario;
 use trimtab_experiment::simulate::{self, Mode};
 use trimtab_experiment::spec::{Output, Source};
+use trimtab_experiment::traces::file_sha256;
 use trimtab_experiment::workload;
 use trimtab_sched::Registry;
 
@@ -100,6 +101,11 @@ impl Args {
                 one.path = "workload.params.arrivals".into();
             }
         }
+        let mut base = base;
+        if overrides.iter().any(|one| one.path == "workload.trace") {
+            // That hash is of another file.
+            base.workload.sha256 = None;
+        }
         overridden(&base, &overrides).map_err(Failure::usage)
     }
 
@@ -147,6 +153,13 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     scenario.scheduler_def(&registry)?;
     scenario.cluster_config(args.stepping, false)?;
     let scenario = scenario.resolved()?;
+    if let (Some(trace), Some(expected)) = (&scenario.workload.trace, &scenario.workload.sha256) {
+        let found = file_sha256(&[trace]).map_err(Failure::data)?;
+        if !found.eq_ignore_ascii_case(expected) {
+            let path = trace.display();
+            return Err(Failure::data(format!("{path}: its SHA-256 is {found}, but workload.sha256 says {expected}")));
+        }
+    }
     for path in [&args.requests_out, &args.decisions_out].into_iter().flatten() {
         claim(path)?;
     }
@@ -204,11 +217,11 @@ fn peak_memory() -> String {
 
 /// A workload that moves a progress line.
 struct Watched {
-    inner: Box<dyn Workload + Send>,
+    inner: Box<dyn trimtab_core::Workload + Send>,
     bar: indicatif::ProgressBar,
 }
 
-impl Workload for Watched {
+impl trimtab_core::Workload for Watched {
     fn forest(&self) -> &PrefixForest {
         self.inner.forest()
     }
