@@ -88,7 +88,7 @@ pub fn no_params() -> ParamsDoc {
 }
 
 /// Lays the user's parameters over a named set of defaults: `preset = "..."` chooses among `sets`, the first of which is
-/// that of the parameter struct itself and changes nothing. What the user writes out wins. Then read them with [`typed`].
+/// that of the parameter struct itself and changes nothing. What the user writes out wins. Then read them with [`crate::typed`].
 pub fn preset(params: &Value, sets: &[(&str, Value)]) -> Result<Value, ParamError> {
     let Some(name) = params.get("preset").and_then(Value::as_str) else { return Ok(params.clone()) };
     let Some((_, set)) = sets.iter().find(|(known, _)| *known == name) else {
