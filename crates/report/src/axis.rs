@@ -2,6 +2,8 @@
 
 use libm::{ceil, floor, log10, pow};
 
+use crate::text;
+
 /// How values are laid out along an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
@@ -52,9 +54,38 @@ pub(crate) struct Tick {
     pub(crate) label: String,
 }
 
+/// The least distance between the labels of two ticks beside each other, in units of the font size.
+const TICK_GAP: f64 = 0.9;
+
 impl Ruler {
+    /// Lays out a horizontal axis of this width, in units of the font size, with as many ticks as their labels leave
+    /// room for.
+    pub(crate) fn across(axis: &Axis, values: &[f64], width: f64) -> Self {
+        let most = steps(width / 3.0);
+        let found = (2..=most).rev().map(|most| Self::new(axis, values, most)).find(|ruler| ruler.fits(width));
+        let mut ruler = found.unwrap_or_else(|| Self::new(axis, values, 2));
+        while !ruler.fits(width) && ruler.ticks.len() > 1 && !matches!(axis.scale, Scale::Names(_)) {
+            ruler.ticks.pop();
+        }
+        ruler
+    }
+
+    /// Lays out a vertical axis of this height, in units of the font size.
+    pub(crate) fn up(axis: &Axis, values: &[f64], height: f64) -> Self {
+        Self::new(axis, values, steps(height / 2.2))
+    }
+
+    /// Whether the labels of neighbouring ticks stay apart on an axis of this width.
+    fn fits(&self, width: f64) -> bool {
+        let middle = |tick: &Tick| (tick.at - self.from) / (self.to - self.from) * width;
+        let half = |tick: &Tick| text::width(&tick.label) / 2.0;
+        self.ticks
+            .windows(2)
+            .all(|pair| middle(&pair[1]) - middle(&pair[0]) >= half(&pair[0]) + half(&pair[1]) + TICK_GAP)
+    }
+
     /// Lays out an axis for the given values, with at most about `most` ticks.
-    pub(crate) fn new(axis: &Axis, values: &[f64], most: usize) -> Self {
+    fn new(axis: &Axis, values: &[f64], most: usize) -> Self {
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let smallest = values.iter().copied().filter(|&x| x > 0.0).fold(f64::INFINITY, f64::min);
@@ -102,7 +133,7 @@ impl Ruler {
             .map(f64::from)
             .filter(|&k| k <= count)
             .map(|k| (first + k) * step)
-            .map(|at| Tick { at, label: decimal(at, step) })
+            .map(|at| Tick { at, label: tick_label(at, step, to) })
             .collect();
         Self { log: false, from, to, ticks }
     }
@@ -135,13 +166,18 @@ impl Ruler {
             .into_iter()
             .filter(|(at, ..)| (from..=to).contains(at))
             .step_by(every)
-            .map(|(at, digit, power)| Tick {
-                at,
-                label: decimal(f64::from(digit) * pow(10.0, f64::from(power)), pow(10.0, f64::from(power))),
+            .map(|(at, digit, power)| {
+                let unit = pow(10.0, f64::from(power));
+                Tick { at, label: tick_label(f64::from(digit) * unit, unit, pow(10.0, to)) }
             })
             .collect();
         Self { log: true, from, to, ticks }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few ticks")]
+fn steps(room: f64) -> usize {
+    room.clamp(2.0, 12.0) as usize
 }
 
 /// The smallest of 1, 2 and 5 times a power of ten, and 25 times from there on, that is no smaller than asked.
@@ -156,6 +192,13 @@ fn nice_step(least: f64) -> f64 {
 #[expect(clippy::cast_possible_truncation, reason = "powers of ten of finite floats are small")]
 fn exponent(power: f64) -> i32 {
     power as i32
+}
+
+/// A tick of an axis that ends at `end`: thousands and millions by letter where it goes beyond 10,000.
+fn tick_label(value: f64, step: f64, end: f64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let unit = units.into_iter().find(|&(unit, _)| end > 1e4 && value.abs() >= unit * (1.0 - 1e-9));
+    unit.map_or_else(|| decimal(value, step), |(unit, letter)| decimal(value / unit, step / unit) + letter)
 }
 
 /// A tick as plain decimals, as many as its step needs; a proper minus sign.
@@ -208,6 +251,20 @@ mod tests {
         check(Scale::LogIfWide, &[0.02, 40.0], 8, "0.03 0.1 0.3 1 3 10 30");
         check(Scale::LogIfWide, &[0.0, 0.0], 5, "0.0 0.2 0.4 0.6 0.8 1.0");
         check(Scale::Names(vec!["a".into(), "b".into()]), &[], 5, "a b");
+    }
+
+    #[test]
+    fn labels_stay_apart() {
+        let check = |scale: Scale, values: &[f64], width: f64, expected: &str| {
+            let ruler = Ruler::across(&Axis::new("x", scale), values, width);
+            let labels: Vec<_> = ruler.ticks.iter().map(|tick| tick.label.as_str()).collect();
+            assert_eq!(labels.join(" "), expected, "{values:?} on {width}");
+        };
+        check(Scale::Log, &[500.0, 100_000.0], 24.0, "500 1k 2k 5k 10k 20k 50k 100k");
+        check(Scale::Log, &[500.0, 100_000.0], 9.0, "1k 10k 100k");
+        check(Scale::Linear, &[0.0, 1e6], 24.0, "0 200k 400k 600k 800k 1.0M");
+        check(Scale::Linear, &[0.0, 1e6], 9.0, "0 500k 1.0M");
+        check(Scale::Linear, &[4.0, 16.0], 40.0, "4 6 8 10 12 14 16");
     }
 
     #[test]

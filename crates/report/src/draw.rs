@@ -54,7 +54,7 @@ pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> St
         };
         let same_below = figure.panels.get(number + columns).is_some_and(|below| below.x.label == panel.x.label);
         let same_left = column > 0 && figure.panels[number - 1].y == panel.y;
-        sketch.panel(&mut page, panel, outer, !same_below, !same_left, matches!(legend, Legend::Ends));
+        sketch.panel(&mut page, panel, outer, (!same_below, !same_left), &legend);
     }
     page.finish(&figure.title, &figure.spread())
 }
@@ -105,14 +105,14 @@ impl Sketch<'_> {
         (widest + 1.2) * self.theme.font
     }
 
-    fn panel(&self, page: &mut Page, panel: &Panel, outer: Frame, x_label: bool, y_label: bool, ends: bool) {
+    fn panel(&self, page: &mut Page, panel: &Panel, outer: Frame, (x_label, y_label): (bool, bool), legend: &Legend) {
         let theme = self.theme;
         let inner = self.inner(panel, outer, x_label, y_label);
         let values = Extents::of(panel);
         let x_room = f64::from(inner.width()) / f64::from(pixels(theme.font));
         let y_room = f64::from(inner.height()) / f64::from(pixels(theme.font));
-        let x = Ruler::new(&panel.x, &values.x, steps(x_room / 3.0));
-        let y = Ruler::new(&panel.y, &values.y, steps(y_room / 2.2));
+        let x = Ruler::across(&panel.x, &values.x, x_room);
+        let y = Ruler::up(&panel.y, &values.y, y_room);
         let plane = Plane::new(&x, &y, inner);
         self.frame(page, panel, &plane, (&x, &y), outer, x_label, y_label);
         let drawn = DrawnPanel { plane: &plane, x: &x, y: &y };
@@ -122,10 +122,10 @@ impl Sketch<'_> {
         for series in &panel.series {
             self.series(page, series, &drawn);
         }
-        for reference in &panel.references {
+        for reference in panel.references.iter().filter(|_| !matches!(legend, Legend::Rows(_))) {
             reference::label(page, reference, &drawn, &panel.series, theme);
         }
-        if ends {
+        if matches!(legend, Legend::Ends) {
             legend::ends(page, panel, &plane, &y, self.looks, theme);
         }
     }
@@ -296,11 +296,6 @@ impl Sketch<'_> {
 pub(crate) fn dash_attribute(look: &Look, line: f64) -> Option<(&'static str, String)> {
     let lengths: Vec<String> = look.dashes.iter().map(|&length| pixels(f64::from(length) * line).to_string()).collect();
     (!lengths.is_empty()).then(|| ("stroke-dasharray", lengths.join(" ")))
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few ticks")]
-fn steps(room: f64) -> usize {
-    room.clamp(2.0, 12.0) as usize
 }
 
 /// All values that the axes of a panel have to show.

@@ -109,6 +109,17 @@ impl Figure {
         labels
     }
 
+    /// The labels of all reference lines that have one, each once, in order of appearance.
+    pub fn references(&self) -> Vec<&str> {
+        let mut labels: Vec<&str> = Vec::new();
+        for reference in self.panels.iter().flat_map(|panel| &panel.references) {
+            if !reference.label.is_empty() && !labels.contains(&reference.label.as_str()) {
+                labels.push(&reference.label);
+            }
+        }
+        labels
+    }
+
     /// What the spread in the figure is, for captions.
     pub fn spread(&self) -> String {
         if let Some(stated) = self.spread {

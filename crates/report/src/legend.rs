@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::axis::Ruler;
-use crate::canvas::{Align, Page, Plane, pixels};
+use crate::canvas::{Align, Layer, Page, Plane, pixels};
 use crate::draw::dash_attribute;
 use crate::figure::{Figure, Marks, Panel};
 use crate::look::Look;
+use crate::reference;
 use crate::text;
 use crate::theme::Theme;
 
@@ -29,29 +30,36 @@ pub(crate) struct Entry {
     label: String,
     /// Left edge, in units of the font size.
     left: f64,
-    /// Whether its series has markers.
-    marked: bool,
-    /// Whether its series has a line.
-    lined: bool,
+    kind: Kind,
+}
+
+/// What a name belongs to.
+#[derive(Clone, Copy)]
+enum Kind {
+    Series { marked: bool, lined: bool },
+    Reference,
 }
 
 impl Legend {
-    /// Entries in rows as wide as the page.
+    /// Entries in rows as wide as the page: all series, then the lines that they are held against.
     pub(crate) fn rows(figure: &Figure, theme: &Theme) -> Self {
         let room = theme.width / theme.font - 1.2;
         let mut rows: Vec<Vec<Entry>> = vec![Vec::new()];
         let all = || figure.panels.iter().flat_map(|panel| &panel.series);
+        let series = figure.labels().into_iter().map(|label| {
+            let other_than = |marks| all().any(|series| series.label == label && series.marks != marks);
+            (label, Kind::Series { marked: other_than(Marks::Curve), lined: other_than(Marks::Cloud) })
+        });
+        let references = figure.references().into_iter().map(|label| (label, Kind::Reference));
         let mut left = 0.6;
-        for label in figure.labels() {
+        for (label, kind) in series.chain(references) {
             let width = SAMPLE + 0.5 + text::width(label);
             let last = rows.last_mut().expect("at least one row");
             if !last.is_empty() && left + width > room + 0.6 {
                 left = 0.6;
                 rows.push(Vec::new());
             }
-            let other_than = |marks| all().any(|series| series.label == label && series.marks != marks);
-            let (marked, lined) = (other_than(Marks::Curve), other_than(Marks::Cloud));
-            rows.last_mut().expect("at least one row").push(Entry { label: label.to_owned(), left, marked, lined });
+            rows.last_mut().expect("at least one row").push(Entry { label: label.to_owned(), left, kind });
             left += width + GAP;
         }
         Self::Rows(rows)
@@ -71,20 +79,32 @@ impl Legend {
         let Theme { font, line, marker, ink, background, .. } = theme;
         for (number, row) in rows.iter().enumerate() {
             let middle = pixels(top + (1.45 * number as f64 + 0.95) * font);
-            for Entry { label, left, marked, lined } in row {
-                let Some(look) = looks.get(label) else { continue };
+            for Entry { label, left, kind } in row {
                 let (from, to) = (pixels(left * font), pixels((left + SAMPLE) * font));
+                let name = |layer: &Layer<'_>| {
+                    layer.text(label, (to + pixels(0.4 * font), middle), *font, ink, Align::Start);
+                };
+                let sample = [(from, middle), (to, middle)];
+                let (marked, lined) = match kind {
+                    Kind::Series { marked, lined } => (*marked, *lined),
+                    Kind::Reference => {
+                        reference::stroke(page, &sample, theme);
+                        page.layer(&[("class", "reference".to_owned())], None, name);
+                        continue;
+                    }
+                };
+                let Some(look) = looks.get(label) else { continue };
                 let key = || vec![("class", "key".to_owned()), ("data-series", label.clone())];
-                let mut sample = key();
-                sample.extend(dash_attribute(look, *line));
-                if *lined {
-                    page.layer(&sample, None, |layer| layer.line(&[(from, middle), (to, middle)], &look.colour, *line));
+                let mut dashed = key();
+                dashed.extend(dash_attribute(look, *line));
+                if lined {
+                    page.layer(&dashed, None, |layer| layer.line(&sample, &look.colour, *line));
                 }
                 page.layer(&key(), None, |layer| {
-                    if *marked {
+                    if marked {
                         layer.marker(look.marker, (i32::midpoint(from, to), middle), *marker, &look.colour, background);
                     }
-                    layer.text(label, (to + pixels(0.4 * font), middle), *font, ink, Align::Start);
+                    name(layer);
                 });
             }
         }

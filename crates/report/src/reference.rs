@@ -1,4 +1,4 @@
-//! Lines that the data are held against, with a label where it covers the least.
+//! Lines that the data are held against. Where there is a legend they are named in it.
 
 use crate::canvas::{Align, Frame, Page, pixels};
 use crate::draw::{BAR, DrawnPanel};
@@ -25,13 +25,19 @@ fn ends(reference: &Reference, panel: &DrawnPanel<'_>) -> Option<[(i32, i32); 2]
 
 /// Draws the line, below the data.
 pub(crate) fn line(page: &mut Page, reference: &Reference, panel: &DrawnPanel<'_>, theme: &Theme) {
-    let Some(line) = ends(reference, panel) else { return };
-    let dashes = ("stroke-dasharray", format!("{} {}", pixels(0.4 * theme.font), pixels(0.3 * theme.font)));
-    let class = ("class", "reference".to_owned());
-    page.layer(&[class, dashes], None, |layer| layer.line(&line, &theme.ink, 0.1 * theme.font));
+    if let Some(line) = ends(reference, panel) {
+        stroke(page, &line, theme);
+    }
 }
 
-/// Writes the label, above the data.
+/// A thin dashed line.
+pub(crate) fn stroke(page: &mut Page, line: &[(i32, i32); 2], theme: &Theme) {
+    let dashes = ("stroke-dasharray", format!("{} {}", pixels(0.4 * theme.font), pixels(0.3 * theme.font)));
+    let class = ("class", "reference".to_owned());
+    page.layer(&[class, dashes], None, |layer| layer.line(line, &theme.ink, 0.1 * theme.font));
+}
+
+/// Writes the label where it covers the least, above the data.
 pub(crate) fn label(page: &mut Page, reference: &Reference, panel: &DrawnPanel<'_>, series: &[Series], theme: &Theme) {
     let Some([from, to]) = ends(reference, panel).filter(|_| !reference.label.is_empty()) else { return };
     let size = 0.9 * theme.font;
