@@ -161,23 +161,38 @@ impl Gaps {
 
     /// Mean and quantiles of all gaps.
     pub fn summary(&self) -> Summary {
+        let [p50, p90, p95, p99] = self.quantiles([500, 900, 950, 990]);
         Summary {
             n: self.n,
             mean: if self.n == 0 { 0.0 } else { self.sum as f64 / self.n as f64 },
-            p50: self.quantile(500),
-            p90: self.quantile(900),
-            p95: self.quantile(950),
-            p99: self.quantile(990),
+            p50,
+            p90,
+            p95,
+            p99,
             max: self.max,
         }
     }
 
-    /// The quantile at `per_mille` thousandths; zero when there are no gaps.
-    pub fn quantile(&self, per_mille: u32) -> u64 {
+    /// The quantiles at `per_mille` thousandths; zero when there are no gaps.
+    pub fn quantiles<const N: usize>(&self, per_mille: [u32; N]) -> [u64; N] {
         if self.n == 0 {
-            return 0;
+            return [0; N];
         }
-        let rank = rank(self.n, per_mille);
+        let mut ranges = per_mille.map(|per_mille| self.range_of(rank(self.n, per_mille)));
+        // There can be millions of runs, and few reach into the bucket of a quantile: all are looked at once.
+        for run in &self.runs {
+            for range in &mut ranges {
+                if run.first <= range.high && run.last() >= range.low {
+                    let below = range.low.checked_sub(1).map_or(0, |below| run.steps_up_to(below));
+                    range.inside.push((*run, below));
+                }
+            }
+        }
+        ranges.map(Range::value)
+    }
+
+    /// The bucket that holds the sample of this rank, as yet without its runs.
+    fn range_of(&self, rank: u64) -> Range {
         let mut before = 0;
         let at = self
             .histogram
@@ -188,22 +203,32 @@ impl Gaps {
                 found
             })
             .expect("the rank lies within the samples");
-        let (mut low, mut high) = (bucket_floor(at), self.max);
+        let mut high = self.max;
         if at + 1 < BUCKETS {
             high = high.min(bucket_floor(at + 1) - 1);
         }
-        let inside: Vec<(Run, u64)> = self
-            .runs
-            .iter()
-            .filter(|run| run.first <= high && run.last() >= low)
-            .map(|run| (*run, low.checked_sub(1).map_or(0, |below| run.steps_up_to(below))))
-            .collect();
-        let wanted = rank - before + 1;
+        Range { low: bucket_floor(at), high, wanted: rank - before + 1, inside: Vec::new() }
+    }
+}
+
+/// Where a quantile lies: its bucket, from the smallest to the largest value.
+struct Range {
+    low: u64,
+    high: u64,
+    /// The quantile is the sample of this number, from 1, among those inside.
+    wanted: u64,
+    /// The runs that reach inside, each with how many of its steps are below.
+    inside: Vec<(Run, u64)>,
+}
+
+impl Range {
+    fn value(self) -> u64 {
+        let (mut low, mut high) = (self.low, self.high);
         while low < high {
             let middle = low + (high - low) / 2;
-            let count: u64 =
-                inside.iter().map(|(run, skipped)| (run.steps_up_to(middle) - skipped) * u64::from(run.weight)).sum();
-            if count >= wanted {
+            let counts =
+                self.inside.iter().map(|(run, below)| (run.steps_up_to(middle) - below) * u64::from(run.weight));
+            if counts.sum::<u64>() >= self.wanted {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -252,7 +277,7 @@ mod tests {
             }
             let summary = Summary::of(&mut all);
             prop_assert_eq!(gaps.summary(), summary);
-            prop_assert_eq!(gaps.quantile(per_mille), nearest_rank(&all, per_mille));
+            prop_assert_eq!(gaps.quantiles([per_mille]), [nearest_rank(&all, per_mille)]);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who is served how well: statistics by tenant and by priority class, slowdowns, and how evenly they are spread.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::{PS_PER_S, SimTime, Summary};
@@ -34,31 +35,79 @@ pub struct PartMetrics {
     pub slowdown: Quantiles,
 }
 
-/// The time of a request from end to end, over what it would have been alone on its instance with an empty cache. Below 1
-/// when its prefix was cached. `None` unless it completed.
-fn slowdown(row: &Row, instances: &[InstanceConfig]) -> Option<u64> {
-    let instance = instances.get(row.instance.index()).or(instances.first())?;
-    let alone = alone(row, instance);
-    let parts = u128::from(row.e2e()?.0) * u128::from(PS_PER_S) / alone.max(1);
-    Some(u64::try_from(parts).unwrap_or(u64::MAX))
+/// What requests would take alone on an instance with an empty cache.
+struct Alone<'a> {
+    instance: &'a InstanceConfig,
+    /// The decode steps of one sequence with a context of 0, 1, ...: when each ends, if all were done in turn. Filled as
+    /// far as needed, and only by a cost that is not linear in the context: a walk for each request would cost more than
+    /// the simulation.
+    ends: Vec<u64>,
 }
 
-/// Prefill in chunks of the token budget, then one decode step for each token after the first.
-fn alone(row: &Row, instance: &InstanceConfig) -> u128 {
-    let mut total = u128::from(instance.cost.prefill_time(row.prompt_tokens, 0, instance.max_batched_tokens));
-    let (mut done, all) = (0, u64::from(row.output_tokens.saturating_sub(1)));
-    while done < all {
-        let line = instance.cost.line(1, u64::from(row.prompt_tokens) + 1 + done);
-        let steps = line.steps.clamp(1, all - done);
-        total += line.total(steps);
-        done += steps;
+impl<'a> Alone<'a> {
+    fn on(instance: &'a InstanceConfig) -> Self {
+        Self { instance, ends: vec![0] }
     }
-    total
+
+    /// Prefill in chunks of the token budget, then one decode step for each token after the first.
+    fn time(&mut self, row: &Row) -> u128 {
+        let instance = self.instance;
+        let prefill = instance.cost.prefill_time(row.prompt_tokens, 0, instance.max_batched_tokens);
+        let (from, steps) = (u64::from(row.prompt_tokens) + 1, u64::from(row.output_tokens.saturating_sub(1)));
+        u128::from(prefill) + self.decode(from, steps)
+    }
+
+    /// `steps` decode steps, the first with a context of `from`.
+    fn decode(&mut self, from: u64, steps: u64) -> u128 {
+        let (mut total, mut done) = (0, 0);
+        while done < steps {
+            let line = self.instance.cost.line(1, from + done);
+            if line.steps == 1 {
+                return total + u128::from(self.end(from + steps) - self.end(from + done));
+            }
+            let piece = line.steps.min(steps - done);
+            total += line.total(piece);
+            done += piece;
+        }
+        total
+    }
+
+    fn end(&mut self, context: u64) -> u64 {
+        let (at, filled) = (usize::try_from(context).expect("a context fits memory"), self.ends.len());
+        if at >= filled {
+            self.ends.resize(at + 1, 0);
+            self.instance.cost.durations(1, filled as u64 - 1, &mut self.ends[filled..]);
+            for next in filled..=at {
+                self.ends[next] += self.ends[next - 1];
+            }
+        }
+        self.ends[at]
+    }
 }
 
-/// Slowdowns of all requests, in billionths of a thousandth, absent for those that did not complete.
+/// Slowdowns of all requests, in billionths of a thousandth, absent for those that did not complete: the time from end to
+/// end, over what it would have been alone on the instance with an empty cache. Below 1 when the prefix was cached.
 pub(crate) fn slowdowns(rows: &[Row], instances: &[InstanceConfig]) -> Vec<Option<u64>> {
-    rows.iter().map(|row| slowdown(row, instances)).collect()
+    let mut alone: Vec<Alone<'_>> = Vec::new();
+    let kinds: Vec<usize> = instances.iter().map(|instance| kind(&mut alone, instance)).collect();
+    let slowdown = |row: &Row| {
+        let kind = *kinds.get(row.instance.index()).or(kinds.first())?;
+        let parts = u128::from(row.e2e()?.0) * u128::from(PS_PER_S) / alone[kind].time(row).max(1);
+        Some(u64::try_from(parts).unwrap_or(u64::MAX))
+    };
+    rows.iter().map(slowdown).collect()
+}
+
+/// Instances with one cost and one budget share an entry.
+fn kind<'a>(alone: &mut Vec<Alone<'a>>, instance: &'a InstanceConfig) -> usize {
+    let same = |other: &Alone<'_>| {
+        Arc::ptr_eq(&other.instance.cost, &instance.cost)
+            && other.instance.max_batched_tokens == instance.max_batched_tokens
+    };
+    alone.iter().position(same).unwrap_or_else(|| {
+        alone.push(Alone::on(instance));
+        alone.len() - 1
+    })
 }
 
 /// Mean and quantiles of slowdowns.
@@ -113,10 +162,8 @@ pub fn jain(values: &[f64]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use trimtab_core::{InstanceId, TenantId};
-    use trimtab_engine::cost::Linear;
+    use trimtab_engine::cost::{Linear, Polynomial, StepCost, StepShape};
     use trimtab_engine::{CacheConfig, EvictionConfig, Mixing, Order, Outcome};
 
     use super::*;
@@ -167,7 +214,18 @@ mod tests {
     fn a_request_alone_by_hand() {
         // Chunks of 64 and 36 tokens: 2 steps and 100 us. Decodes over 101 and 102 tokens of context: 2 steps and 2030 ns.
         let expected = 4 * 1_000_000_000 + 100 * 1_000_000 + 203 * 10_000;
-        assert_eq!(alone(&row(0, 0, 1, 2), &instance()), expected);
+        assert_eq!(Alone::on(&instance()).time(&row(0, 0, 1, 2)), expected);
+    }
+
+    #[test]
+    fn a_curved_cost_is_summed_step_by_step() {
+        let cost = Polynomial { kv_tokens: 1000 };
+        let curved = InstanceConfig { cost: Arc::new(cost), ..instance() };
+        let mut alone = Alone::on(&curved);
+        for (from, steps) in [(101, 2), (50, 0), (7, 900), (300, 40)] {
+            let expected: u64 = (from..from + steps).map(|context| cost.step(&StepShape::decode(1, context))).sum();
+            assert_eq!(alone.decode(from, steps), u128::from(expected), "{from} {steps}");
+        }
     }
 
     #[test]

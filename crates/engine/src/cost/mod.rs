@@ -101,6 +101,16 @@ pub trait StepCost: Send + Sync {
         Line { first: self.step(&StepShape::decode(seqs, context)), delta: 0, steps: 1 }
     }
 
+    /// The durations of consecutive decode-only steps, as many as there is room for; each step adds `seqs` to the
+    /// context. One call for many steps, for models that are not linear in the context.
+    fn durations(&self, seqs: u32, context: u64, each: &mut [u64]) {
+        let mut context = context;
+        for duration in each {
+            *duration = self.step(&StepShape::decode(seqs, context));
+            context += u64::from(seqs);
+        }
+    }
+
     /// The time to prefill `new` tokens of one sequence after `cached` ones in steps of at most `budget` tokens, with
     /// nothing else in the batch: what a latency predictor assumes.
     fn prefill_time(&self, new: u32, cached: u32, budget: u32) -> u64 {

@@ -29,7 +29,7 @@ impl Polynomial {
 /// Milliseconds as picoseconds, rounded to whole nanoseconds.
 fn whole_ns(ms: f64) -> u64 {
     // Through seconds, because that is how the original rounds.
-    let ns = libm::rint(ms / 1e3 * 1e9);
+    let ns = (ms / 1e3 * 1e9).round_ties_even();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; never negative")]
     let ns = ns as u64;
     ns * 1_000

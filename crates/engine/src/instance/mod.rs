@@ -297,10 +297,11 @@ impl Instance {
 
     /// Brings the cache up to date with all steps that began before `now`.
     pub(crate) fn settle(&mut self, now: SimTime) {
-        if let Step::Decode(mut run) = self.step {
-            self.allocate_run(&mut run, now);
-            self.step = Step::Decode(run);
+        let mut step = std::mem::replace(&mut self.step, Step::Idle);
+        if let Step::Decode(run) = &mut step {
+            self.allocate_run(run, now);
         }
+        self.step = step;
     }
 
     fn allocate_run(&mut self, run: &mut MacroStep, now: SimTime) {
@@ -374,9 +375,7 @@ impl Instance {
             }
             return;
         }
-        for (line, count) in run.lines(&*self.cost) {
-            world.gaps.push(line.first, line.delta, count, run.seqs);
-        }
+        run.lines(&*self.cost, |first, delta, steps| world.gaps.push(first, delta, steps, run.seqs));
     }
 
     fn finish_decodes(&mut self, now: SimTime, world: &mut World<'_>) {
@@ -511,10 +510,12 @@ impl Instance {
             used_blocks: self.cache.used(),
             pending_tokens: self.pending,
         };
-        match &self.step {
-            Step::Decode(run) => self.measure_run(*run, now, level),
+        let step = std::mem::replace(&mut self.step, Step::Idle);
+        match &step {
+            Step::Decode(run) => self.measure_run(run, now, level),
             _ => self.meter.advance(now, level),
         }
+        self.step = step;
     }
 
     /// Requests admitted in the step in progress that are not in `partial` or `decodes` yet.
@@ -523,7 +524,7 @@ impl Instance {
     }
 
     /// In a run, the used blocks grow step by step: the level changes where a sequence takes a new block.
-    fn measure_run(&mut self, run: MacroStep, now: SimTime, level: Level) {
+    fn measure_run(&mut self, run: &MacroStep, now: SimTime, level: Level) {
         let block = self.config.block_tokens;
         let from = run.started(&*self.cost, self.meter.upto());
         let to = run.started(&*self.cost, now);

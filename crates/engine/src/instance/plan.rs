@@ -311,7 +311,8 @@ impl Instance {
         };
         let mut run = MacroStep::new(cost, now, self.decodes.seqs(), self.decodes.context(), steps);
         (run.allocated, run.stalled) = (1, stalled);
+        let end = run.end;
         self.step = Step::Decode(run);
-        run.end
+        end
     }
 }
