@@ -2,7 +2,6 @@
 
 mod exit;
 mod printer;
-mod trace_figure;
 mod verbs;
 mod workload_flags;
 

@@ -12,10 +12,14 @@ pub struct Integrals {
     pub busy: u64,
     /// Requests in the batch.
     pub running: u128,
+    /// Requests in the queue.
+    pub waiting: u128,
     /// KV blocks held by requests in the batch.
     pub used_blocks: u128,
     /// Prompt tokens still to be computed.
     pub pending_tokens: u128,
+    /// How many requests left the queue for another instance; a count.
+    pub moved: u64,
 }
 
 /// What is being measured of an instance, constant for a while.
@@ -23,6 +27,7 @@ pub struct Integrals {
 pub(crate) struct Level {
     pub(crate) busy: bool,
     pub(crate) running: u32,
+    pub(crate) waiting: u32,
     pub(crate) used_blocks: u64,
     pub(crate) pending_tokens: u64,
 }
@@ -67,11 +72,19 @@ impl Meter {
             while from < until.0 {
                 let window = from / WINDOW.0;
                 let to = until.0.min((window + 1) * WINDOW.0);
-                self.add_window(usize::try_from(window).expect("2 million windows at most"), to - from, level);
+                self.add_window(index(window), to - from, level);
                 from = to;
             }
         }
         self.upto = until;
+    }
+
+    /// A request leaves the queue for another instance.
+    pub(crate) fn moved(&mut self, now: SimTime) {
+        self.total.moved += 1;
+        if let Some(windows) = &mut self.windows {
+            at_least(windows, index(now.0 / WINDOW.0)).moved += 1;
+        }
     }
 
     fn add_window(&mut self, window: usize, span: u64, level: Level) {
@@ -86,12 +99,21 @@ impl Meter {
             self.busy[at] += span;
         }
         if let Some(windows) = &mut self.windows {
-            if windows.len() <= window {
-                windows.resize(window + 1, Integrals::default());
-            }
-            level.add_to(&mut windows[window], span);
+            level.add_to(at_least(windows, window), span);
         }
     }
+}
+
+fn index(window: u64) -> usize {
+    usize::try_from(window).expect("2 million windows at most")
+}
+
+/// A window, made with all before it if it is not there yet.
+fn at_least(windows: &mut Vec<Integrals>, window: usize) -> &mut Integrals {
+    if windows.len() <= window {
+        windows.resize(window + 1, Integrals::default());
+    }
+    &mut windows[window]
 }
 
 impl Level {
@@ -99,6 +121,7 @@ impl Level {
         let wide = u128::from(span);
         sum.busy += if self.busy { span } else { 0 };
         sum.running += u128::from(self.running) * wide;
+        sum.waiting += u128::from(self.waiting) * wide;
         sum.used_blocks += u128::from(self.used_blocks) * wide;
         sum.pending_tokens += u128::from(self.pending_tokens) * wide;
     }
@@ -171,13 +194,16 @@ mod tests {
     #[test]
     fn windows_add_up() {
         let mut meter = Meter::new(true);
-        let level = Level { busy: true, running: 2, used_blocks: 5, pending_tokens: 7 };
+        let level = Level { busy: true, running: 2, waiting: 3, used_blocks: 5, pending_tokens: 7 };
         meter.advance(SimTime(WINDOW.0 / 2), Level::default());
         meter.advance(SimTime(WINDOW.0 * 5 / 2), level);
         assert_eq!((meter.first_busy, &meter.busy[..]), (0, &[WINDOW.0 / 2, WINDOW.0, WINDOW.0 / 2][..]));
         assert_eq!(meter.total.busy, 2 * WINDOW.0);
+        meter.moved(SimTime(WINDOW.0));
+        assert_eq!(meter.total.waiting, 6 * u128::from(WINDOW.0));
         assert_eq!(meter.total.pending_tokens, 14 * u128::from(WINDOW.0));
         let windows = meter.windows.expect("a series was asked for");
+        assert_eq!(windows.iter().map(|w| w.moved).collect::<Vec<_>>(), [0, 1, 0]);
         assert_eq!(windows.iter().map(|w| w.running).sum::<u128>(), meter.total.running);
     }
 

@@ -18,10 +18,11 @@ use crate::spec::Output;
 const TABLES: [&str; 6] = ["summary", "intervals", "comparisons", "breakdown", "capacity", "probes"];
 const REQUESTS: &str = "requests.parquet";
 const DECISIONS: &str = "decisions.parquet";
+const LOAD: &str = "load.parquet";
 
 /// Files of a cell besides its statistics.
 fn kept(output: Output) -> impl Iterator<Item = &'static str> {
-    [(output.requests, REQUESTS), (output.decisions, DECISIONS)]
+    [(output.requests, REQUESTS), (output.decisions, DECISIONS), (output.load, LOAD)]
         .into_iter()
         .filter_map(|(wanted, name)| wanted.then_some(name))
 }
@@ -187,10 +188,10 @@ impl Store {
     pub fn keep(&self, id: &str, output: Output, run: &RunResult) -> Result<(), SweepError> {
         for name in kept(output) {
             let path = self.part(id, name);
-            let table = if name == REQUESTS {
-                rows::requests(run)
-            } else {
-                rows::decisions(run.decisions.as_deref().unwrap_or_default())
+            let table = match name {
+                REQUESTS => rows::requests(run),
+                DECISIONS => rows::decisions(run.decisions.as_deref().unwrap_or_default()),
+                _ => rows::load(run),
             };
             let content = table.encode(Format::Parquet).map_err(|error| SweepError::Data(error.to_string()))?;
             let folder = self.dir.join("cells").join(id);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use trimtab_core::SimTime;
-use trimtab_engine::{Decided, DecisionRow, Outcome, Row, RunResult};
+use trimtab_engine::{Decided, DecisionRow, InstanceTotals, Integrals, Outcome, Row, RunResult, WINDOW};
 use trimtab_table::{Column, RequestRow, Table, TableError, requests_table};
 
 /// How a request ended, by name.
@@ -84,6 +84,47 @@ pub fn decisions(log: &[DecisionRow]) -> Table {
     add("best_ttft_s", times(|row| row.regret.map(|regret| regret.best_ttft)));
     add("chosen_ttft_s", times(|row| row.regret.map(|regret| regret.chosen_ttft)));
     add("regret_s", times(|row| row.regret.map(|r| r.chosen_ttft.saturating_since(r.best_ttft))));
+    table
+}
+
+/// One row per instance and 10 s of simulated time; empty when no series was kept.
+///
+/// | column | unit | meaning |
+/// |---|---|---|
+/// | `from_s` | s | when the window begins |
+/// | `instance` | | which |
+/// | `busy` | | share of the window with a step in progress |
+/// | `running` `waiting` | | requests in the batch and in the queue, time means |
+/// | `pending_tokens` | tokens | prompt tokens still to be computed, time mean |
+/// | `kv_use` | | share of the KV blocks held by the batch, time mean |
+/// | `moved` | | requests that left the queue for another instance |
+pub fn load(result: &RunResult) -> Table {
+    let windows = |totals: &InstanceTotals| totals.windows.as_ref().map_or(0, Vec::len);
+    let count = result.instances.iter().map(windows).max().unwrap_or(0);
+    let mut all: Vec<(u64, usize, Integrals)> = Vec::with_capacity(count * result.instances.len());
+    for window in 0..count {
+        let of = |totals: &InstanceTotals| totals.windows.as_ref().and_then(|all| all.get(window)).copied();
+        let instances = result.instances.iter().enumerate();
+        all.extend(instances.map(|(index, totals)| (window as u64, index, of(totals).unwrap_or_default())));
+    }
+    let mut table = Table::new();
+    let mut add = |name: &str, column| table.push(name, column).expect("equal lengths, distinct names, finite means");
+    let mean = |of: &dyn Fn(&Integrals, usize) -> f64| {
+        let one = |&(window, index, ref sums): &(u64, usize, Integrals)| {
+            // The last window ends with the run.
+            let span = (result.makespan.0 - window * WINDOW.0).clamp(1, WINDOW.0);
+            of(sums, index) / span as f64
+        };
+        Column::real(all.iter().map(one))
+    };
+    add("from_s", Column::real(all.iter().map(|row| SimTime(row.0 * WINDOW.0).as_secs_f64())));
+    add("instance", Column::count(all.iter().map(|row| row.1 as u64)));
+    add("busy", mean(&|sums, _| sums.busy as f64));
+    add("running", mean(&|sums, _| sums.running as f64));
+    add("waiting", mean(&|sums, _| sums.waiting as f64));
+    add("pending_tokens", mean(&|sums, _| sums.pending_tokens as f64));
+    add("kv_use", mean(&|sums, index| sums.used_blocks as f64 / result.instances[index].total_blocks as f64));
+    add("moved", Column::count(all.iter().map(|row| row.2.moved)));
     table
 }
 

@@ -54,6 +54,8 @@ pub struct Mode {
     pub stepping: Stepping,
     /// Whether decisions are kept.
     pub decisions: DecisionLog,
+    /// Whether the load of instances is kept by 10 s window.
+    pub load: bool,
 }
 
 impl From<Stepping> for Mode {
@@ -69,7 +71,7 @@ impl From<Output> for Mode {
             (true, false) => DecisionLog::On,
             (true, true) => DecisionLog::Regret,
         };
-        Self { decisions, ..Self::default() }
+        Self { decisions, load: output.load, ..Self::default() }
     }
 }
 
@@ -80,9 +82,9 @@ pub fn simulate(
     workload: &mut dyn Workload,
     mode: impl Into<Mode>,
 ) -> Result<RunResult, RunError> {
-    let Mode { stepping, decisions } = mode.into();
+    let Mode { stepping, decisions, load } = mode.into();
     let def = scenario.scheduler_def(registry)?;
-    let mut config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, false)? };
+    let mut config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, load)? };
     let closed = |field, name: &str| {
         let detail = format!(
             "`{name}` must know all requests in advance, and this workload makes each when the one before it has ended"

@@ -190,6 +190,8 @@ pub struct Output {
     pub decisions: bool,
     /// With the decisions, what would have been best; slow.
     pub regret: bool,
+    /// One row per instance and 10 s, for what happens over time: `cells/ID/load.parquet`.
+    pub load: bool,
 }
 
 /// The JSON Schema of a spec, for editors.

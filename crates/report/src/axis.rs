@@ -194,10 +194,12 @@ fn exponent(power: f64) -> i32 {
     power as i32
 }
 
+/// Letters for large numbers.
+const UNITS: [(f64, &str); 3] = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+
 /// A tick of an axis that ends at `end`: thousands and millions by letter where it goes beyond 10,000.
 fn tick_label(value: f64, step: f64, end: f64) -> String {
-    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
-    let unit = units.into_iter().find(|&(unit, _)| end > 1e4 && value.abs() >= unit * (1.0 - 1e-9));
+    let unit = UNITS.into_iter().find(|&(unit, _)| end > 1e4 && value.abs() >= unit * (1.0 - 1e-9));
     unit.map_or_else(|| decimal(value, step), |(unit, letter)| decimal(value / unit, step / unit) + letter)
 }
 
@@ -218,6 +220,11 @@ pub(crate) fn short(value: f64) -> String {
         return "0".to_owned();
     }
     let magnitude = exponent(floor(log10(value.abs())));
+    if let Some((unit, letter)) =
+        UNITS.into_iter().find(|&(unit, _)| (1e4..1e12).contains(&value.abs()) && value.abs() >= unit)
+    {
+        return short(value / unit) + letter;
+    }
     if !(-4..7).contains(&magnitude) {
         return format!("{value:.2e}");
     }
@@ -269,9 +276,14 @@ mod tests {
 
     #[test]
     fn values_show_three_digits() {
-        for (value, expected) in
-            [(0.0, "0"), (0.912, "0.912"), (12.345, "12.3"), (1234.5, "1234"), (0.000_012, "1.20e-5")]
-        {
+        for (value, expected) in [
+            (0.0, "0"),
+            (0.912, "0.912"),
+            (12.345, "12.3"),
+            (1234.5, "1234"),
+            (42_298.0, "42.3k"),
+            (0.000_012, "1.20e-5"),
+        ] {
             assert_eq!(short(value), expected);
         }
     }

@@ -78,6 +78,11 @@ impl Layer<'_> {
         self.area.draw(&PathElement::new(points.to_vec(), style)).expect(DRAWN);
     }
 
+    pub(crate) fn faint_line(&self, points: &[(i32, i32)], colour: &str, width: f64, opacity: f64) {
+        let style = rgb(colour).mix(opacity).stroke_width(pixels(width).unsigned_abs().max(1));
+        self.area.draw(&PathElement::new(points.to_vec(), style)).expect(DRAWN);
+    }
+
     pub(crate) fn area(&self, outline: &[(i32, i32)], colour: &str, opacity: f64) {
         self.area.draw(&Polygon::new(outline.to_vec(), rgb(colour).mix(opacity))).expect(DRAWN);
     }

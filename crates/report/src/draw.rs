@@ -4,12 +4,19 @@ use std::collections::BTreeMap;
 
 use crate::axis::{Axis, Ruler, Scale};
 use crate::canvas::{Align, Frame, Layer, Page, Plane, pixels};
-use crate::figure::{At, Figure, Marks, Panel, Series};
+use crate::figure::{At, Figure, Marks, Panel, Point, Series};
 use crate::legend::{self, Legend};
 use crate::look::Look;
 use crate::reference;
+use crate::shade;
 use crate::text;
 use crate::theme::Theme;
+
+/// Room for the name of an axis across, in units of the font size.
+const X_NAME: f64 = 1.4;
+
+/// The least width of a panel of rows without their names, in units of the font size.
+const ROW_WIDTH: f64 = 12.0;
 
 /// Height of a bar as a share of its place.
 pub(crate) const BAR: f64 = 0.64;
@@ -18,13 +25,22 @@ pub(crate) const BAR: f64 = 0.64;
 pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> String {
     let sketch = Sketch { figure, looks, theme };
     let legend = sketch.legend();
-    let columns = figure.panels.len().clamp(1, theme.columns);
+    let columns = sketch.columns();
+    let panel_height = sketch.panel_height(columns);
     let rows = figure.panels.len().div_ceil(columns);
     let head = if theme.title { 1.9 * theme.font } else { 0.0 };
     let foot = if theme.title { 1.6 * theme.font } else { 0.0 };
     let top = head + legend.height(theme);
-    // Below the topmost of several rows a panel has no legend or title to share, so all rows are equally high.
-    let height = top + rows as f64 * theme.panel_height + foot;
+    // The data of all panels are equally high: a row whose axes are named below it needs room for that.
+    let named = |row: usize| (0..columns).any(|column| sketch.names_x(row * columns + column, columns));
+    let tops: Vec<f64> = (0..rows)
+        .scan(top, |at, row| {
+            let top = *at;
+            *at += panel_height - if named(row) { 0.0 } else { X_NAME * theme.font };
+            Some(top)
+        })
+        .collect();
+    let height = tops.last().map_or(top, |last| last + panel_height) + foot;
     let mut page = Page::new(theme.width, height);
     page.layer(&[], None, |layer| {
         layer.rectangle(
@@ -43,18 +59,21 @@ pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> St
     }
     legend.draw(&mut page, looks, theme, head);
     let ends = if matches!(legend, Legend::Ends) { sketch.ends_width() } else { 0.0 };
-    let cell = (theme.width - ends) / columns as f64;
+    // Rows are named once, on the left.
+    let names = if columns > 1 { figure.panels.first().map_or(0.0, names_width) * theme.font } else { 0.0 };
+    let cell = (theme.width - ends - names) / columns as f64;
     for (number, panel) in figure.panels.iter().enumerate() {
         let (column, row) = (number % columns, number / columns);
+        let x_name = sketch.names_x(number, columns);
+        let below = tops[row] + panel_height - if named(row) { 0.0 } else { X_NAME * theme.font };
         let outer = Frame {
-            left: pixels(column as f64 * cell),
-            top: pixels(top + row as f64 * theme.panel_height),
-            right: pixels((column + 1) as f64 * cell),
-            bottom: pixels(top + (row + 1) as f64 * theme.panel_height),
+            left: pixels(if column == 0 { 0.0 } else { names + column as f64 * cell }),
+            top: pixels(tops[row]),
+            right: pixels(names + (column + 1) as f64 * cell),
+            bottom: pixels(below - if named(row) && !x_name { X_NAME * theme.font } else { 0.0 }),
         };
-        let same_below = figure.panels.get(number + columns).is_some_and(|below| below.x.label == panel.x.label);
         let same_left = column > 0 && figure.panels[number - 1].y == panel.y;
-        sketch.panel(&mut page, panel, outer, (!same_below, !same_left), &legend);
+        sketch.panel(&mut page, panel, outer, (x_name, !same_left), &legend);
     }
     page.finish(&figure.title, &figure.spread())
 }
@@ -73,6 +92,12 @@ impl DrawnPanel<'_> {
     }
 }
 
+/// The width of the names of a panel's rows, in units of the font size; none where it has no rows.
+fn names_width(panel: &Panel) -> f64 {
+    let Scale::Names(names) = &panel.y.scale else { return 0.0 };
+    names.iter().map(|name| text::width(name)).fold(0.0, f64::max)
+}
+
 /// What all drawing needs.
 struct Sketch<'a> {
     figure: &'a Figure,
@@ -81,6 +106,39 @@ struct Sketch<'a> {
 }
 
 impl Sketch<'_> {
+    /// Whether a panel names its axis across: the panel below, if there is one, names the same.
+    fn names_x(&self, number: usize, columns: usize) -> bool {
+        let panels = &self.figure.panels;
+        let Some(panel) = panels.get(number) else { return false };
+        panels.get(number + columns).is_none_or(|below| below.x.label != panel.x.label)
+    }
+
+    /// Panels side by side: where there are many, small ones.
+    fn columns(&self) -> usize {
+        let panels = self.figure.panels.len();
+        let most = if panels > 3 { self.theme.columns.max(2) } else { self.theme.columns };
+        // Four panels in a square rather than three and one.
+        let wanted = if panels == 4 && most == 3 { 2 } else { panels.clamp(1, most) };
+        let names = self.figure.panels.first().map_or(0.0, names_width);
+        let room = self.theme.width / self.theme.font - names;
+        (1..=wanted).rev().find(|&columns| names == 0.0 || room / columns as f64 >= ROW_WIDTH).unwrap_or(1)
+    }
+
+    /// Lower than usual where panels are narrower than in the theme, and as high as their rows need where there are
+    /// rows.
+    fn panel_height(&self, columns: usize) -> f64 {
+        let Theme { font, panel_height, .. } = self.theme;
+        let rows = |panel: &Panel| match &panel.y.scale {
+            Scale::Names(names) => Some(names.len() as f64),
+            _ => None,
+        };
+        let rows = self.figure.panels.iter().map(rows).collect::<Option<Vec<f64>>>();
+        if let Some(most) = rows.and_then(|rows| rows.into_iter().max_by(f64::total_cmp)) {
+            return (1.75 * most + 5.6) * font;
+        }
+        if columns > self.theme.columns { 0.75 * panel_height } else { *panel_height }
+    }
+
     /// Names at the ends of the lines where there are few, short ones; else rows above the panels. Bars are named by
     /// their axis.
     fn legend(&self) -> Legend {
@@ -89,7 +147,11 @@ impl Sketch<'_> {
             let mut series = self.figure.panels.iter().flat_map(|panel| &panel.series);
             series.all(|series| series.marks == Marks::Guide || wanted.contains(&series.marks))
         };
-        if labels.is_empty() || marks(&[Marks::Bars]) {
+        if let Some(shade) = self.figure.shade {
+            return Legend::Shades(shade, self.darkest());
+        }
+        let headed = |panel: &Panel| panel.series.iter().all(|series| panel.heading.as_ref() == Some(&series.label));
+        if labels.is_empty() || marks(&[Marks::Bars, Marks::Whiskers]) || self.figure.panels.iter().all(headed) {
             return Legend::None;
         }
         let short = self.ends_width() <= 0.27 * self.theme.width;
@@ -97,6 +159,12 @@ impl Sketch<'_> {
             return Legend::Ends;
         }
         Legend::rows(self.figure, self.theme)
+    }
+
+    /// The value of the darkest tile.
+    fn darkest(&self) -> f64 {
+        let series = self.figure.panels.iter().flat_map(|panel| &panel.series);
+        series.flat_map(|series| &series.points).filter_map(|point| point.value).fold(0.0, f64::max)
     }
 
     /// The room for names at the ends of lines.
@@ -134,12 +202,13 @@ impl Sketch<'_> {
     fn inner(&self, panel: &Panel, outer: Frame, x_label: bool, y_label: bool) -> Frame {
         let font = self.theme.font;
         let y_ticks = match &panel.y.scale {
-            Scale::Names(names) if y_label => names.iter().map(|name| text::width(name)).fold(0.0, f64::max),
+            Scale::Names(_) if y_label => names_width(panel),
             Scale::Names(_) => 0.0,
             Scale::Percent => text::width("100"),
             _ => text::width("0.000"),
         };
-        let notes = panel.series.iter().flat_map(|series| &series.points).filter_map(|point| point.note.as_deref());
+        let barred = panel.series.iter().filter(|series| series.marks == Marks::Bars);
+        let notes = barred.flat_map(|series| &series.points).filter_map(|point| point.note.as_deref());
         let note = notes.map(text::width).fold(0.0, f64::max);
         let y_title = if y_label && !panel.y.label.is_empty() { 1.5 } else { 0.0 };
         let bars = matches!(panel.y.scale, Scale::Names(_));
@@ -148,7 +217,7 @@ impl Sketch<'_> {
             left: outer.left + pixels((y_title + y_ticks + 0.8) * font),
             top: outer.top + pixels(if panel.heading.is_some() { 1.7 * font } else { 0.6 * font }),
             right: outer.right - pixels(right * font),
-            bottom: outer.bottom - pixels(if x_label { 3.1 * font } else { 1.7 * font }),
+            bottom: outer.bottom - pixels((if x_label { 1.7 + X_NAME } else { 1.7 }) * font),
         }
     }
 
@@ -197,7 +266,8 @@ impl Sketch<'_> {
             }
             if let Some(heading) = &panel.heading {
                 let above = inner.top - pixels(0.85 * font);
-                layer.text(heading, (inner.left, above), *font, ink, Align::Start);
+                let last = outer.right - pixels((text::width(heading) + 0.3) * font);
+                layer.text(heading, (inner.left.min(last).max(outer.left), above), *font, ink, Align::Start);
             }
         });
     }
@@ -216,10 +286,20 @@ impl Sketch<'_> {
             Marks::Guide => {
                 page.layer(&class("guide"), None, |layer| layer.line(&line, &grey.colour, 0.6 * theme.line));
             }
+            Marks::Strand => page.layer(&class("strand"), None, |layer| {
+                layer.faint_line(&line, &look.colour, 0.45 * theme.line, 0.55);
+            }),
+            Marks::Tiles => page.layer(&class("tiles"), None, |layer| self.tiles(layer, series, panel)),
+            Marks::Whiskers => page.layer(&class("whiskers"), title, |layer| {
+                for (point, &at) in series.points.iter().zip(&line) {
+                    self.whisker(layer, point, &look.colour, panel);
+                    layer.marker(look.marker, at, theme.marker, &look.colour, &theme.background);
+                }
+            }),
             Marks::Curve => page.layer(&stroke, title, |layer| layer.line(&line, &look.colour, theme.line)),
             Marks::Line => {
                 page.layer(&class("band"), None, |layer| {
-                    let spread = |point: &crate::figure::Point| point.y.interval.map(|(lo, hi)| (point.x.mean, lo, hi));
+                    let spread = |point: &Point| point.y.interval.map(|(lo, hi)| (point.x.mean, lo, hi));
                     let band: Vec<(f64, f64, f64)> = series.points.iter().filter_map(spread).collect();
                     let mut outline: Vec<_> = band.iter().map(|&(across, _, hi)| pixel(across, hi)).collect();
                     outline.extend(band.iter().rev().map(|&(across, lo, _)| pixel(across, lo)));
@@ -269,21 +349,42 @@ impl Sketch<'_> {
         }
     }
 
+    /// The interval of x, with its ends.
+    fn whisker(&self, layer: &Layer<'_>, point: &Point, colour: &str, panel: &DrawnPanel<'_>) {
+        let Some((lo, hi)) = point.x.interval else { return };
+        let Theme { font, line, .. } = self.theme;
+        let ((from, middle), (to, _)) = (panel.pixel(lo, point.y.mean), panel.pixel(hi, point.y.mean));
+        let cap = pixels(0.28 * font);
+        layer.line(&[(from, middle), (to, middle)], colour, 0.8 * line);
+        layer.line(&[(from, middle - cap), (from, middle + cap)], colour, 0.8 * line);
+        layer.line(&[(to, middle - cap), (to, middle + cap)], colour, 0.8 * line);
+    }
+
+    /// Tiles of one row whose shades look the same are drawn as one; empty ones not at all.
+    fn tiles(&self, layer: &Layer<'_>, series: &Series, panel: &DrawnPanel<'_>) {
+        let darkest = self.darkest();
+        let level = |point: &Point| shade::level(point.value.unwrap_or(0.0), darkest);
+        let one = |a: &Point, b: &Point| level(a) == level(b) && a.y.mean.total_cmp(&b.y.mean).is_eq();
+        for tiles in series.points.chunk_by(one).filter(|tiles| level(&tiles[0]) > 0) {
+            let (from, to) = (tiles[0].x.extent().0, tiles[tiles.len() - 1].x.extent().1);
+            let (left, top) = panel.pixel(from, tiles[0].y.mean + 0.5);
+            let (right, bottom) = panel.pixel(to, tiles[0].y.mean - 0.5);
+            let colour = shade::colour(level(&tiles[0]), &self.theme.background);
+            layer.rectangle(Frame { left, top, right, bottom }, &colour, 1.0);
+        }
+    }
+
     fn bars(&self, layer: &Layer<'_>, series: &Series, look: &Look, panel: &DrawnPanel<'_>) {
-        let Theme { font, ink, line, .. } = self.theme;
+        let Theme { font, ink, .. } = self.theme;
         for point in &series.points {
             let (right, middle) = panel.pixel(point.x.mean, point.y.mean);
             let (_, top) = panel.pixel(0.0, point.y.mean + BAR / 2.0);
             let (left, bottom) = panel.pixel(0.0, point.y.mean - BAR / 2.0);
             layer.rectangle(Frame { left, top, right, bottom }, &look.colour, 1.0);
             let mut end = right;
-            if let Some((lo, hi)) = point.x.interval {
-                let (from, to) = (panel.pixel(lo, 0.0).0, panel.pixel(hi, 0.0).0);
-                let cap = pixels(0.28 * font);
-                layer.line(&[(from, middle), (to, middle)], ink, 0.8 * line);
-                layer.line(&[(from, middle - cap), (from, middle + cap)], ink, 0.8 * line);
-                layer.line(&[(to, middle - cap), (to, middle + cap)], ink, 0.8 * line);
-                end = end.max(to);
+            if let Some((_, hi)) = point.x.interval {
+                self.whisker(layer, point, ink, panel);
+                end = end.max(panel.pixel(hi, 0.0).0);
             }
             if let Some(note) = &point.note {
                 layer.text(note, (end + pixels(0.4 * font), middle), *font, ink, Align::Start);

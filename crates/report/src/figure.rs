@@ -6,7 +6,7 @@ use crate::axis::{Axis, Scale};
 use crate::estimate::Estimate;
 
 /// A figure: panels side by side or one above the other, with one legend.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figure {
     /// File name without extension.
     pub name: String,
@@ -16,6 +16,8 @@ pub struct Figure {
     pub panels: Vec<Panel>,
     /// What its intervals are, when they are not over seeds.
     pub spread: Option<&'static str>,
+    /// What shades mean, in a figure of tiles.
+    pub shade: Option<&'static str>,
 }
 
 /// Two axes and what is between them.
@@ -57,6 +59,12 @@ pub enum Marks {
     Cloud,
     /// A bar from zero to x at place y, the interval of x as a whisker.
     Bars,
+    /// A marker at x on place y, the interval of x as a whisker.
+    Whiskers,
+    /// A thin translucent line without a place in the legend: one of many of a kind.
+    Strand,
+    /// A rectangle over the interval of x and one place of y, shaded by the point's value.
+    Tiles,
     /// A thin grey line without markers and without a place in the legend.
     Guide,
 }
@@ -68,8 +76,10 @@ pub struct Point {
     pub x: Estimate,
     /// Up.
     pub y: Estimate,
-    /// Written beside the point.
+    /// Written beside a bar; of other points, in the table alone.
     pub note: Option<String>,
+    /// What a tile is shaded by.
+    pub value: Option<f64>,
 }
 
 /// A straight line across a panel.
@@ -91,9 +101,9 @@ pub enum At {
 }
 
 impl Point {
-    /// A point without a note.
+    /// A point of which nothing else is to be said.
     pub fn new(x: Estimate, y: Estimate) -> Self {
-        Self { x, y, note: None }
+        Self { x, y, note: None, value: None }
     }
 }
 
@@ -101,7 +111,8 @@ impl Figure {
     /// The labels of all series that have a place in the legend, each once, in order of appearance.
     pub fn labels(&self) -> Vec<&str> {
         let mut labels: Vec<&str> = Vec::new();
-        for series in self.panels.iter().flat_map(|panel| &panel.series).filter(|series| series.marks != Marks::Guide) {
+        let named = |series: &&Series| !matches!(series.marks, Marks::Guide | Marks::Strand);
+        for series in self.panels.iter().flat_map(|panel| &panel.series).filter(named) {
             if !labels.contains(&series.label.as_str()) {
                 labels.push(&series.label);
             }
@@ -163,6 +174,9 @@ impl Figure {
         add("y_lo", real(&|point| point.y.interval.map(|interval| interval.0)));
         add("y_hi", real(&|point| point.y.interval.map(|interval| interval.1)));
         add("n", Column::count(rows.iter().map(|row| row.2.x.n.max(row.2.y.n) as u64)));
+        if self.shade.is_some() {
+            add("value", real(&|point| point.value));
+        }
         add("note", text(&|row| row.2.note.clone()));
         table
     }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::axis::Ruler;
-use crate::canvas::{Align, Layer, Page, Plane, pixels};
+use crate::axis::{Ruler, short};
+use crate::canvas::{Align, Frame, Layer, Page, Plane, pixels};
 use crate::draw::dash_attribute;
 use crate::figure::{Figure, Marks, Panel};
 use crate::look::Look;
 use crate::reference;
+use crate::shade;
 use crate::text;
 use crate::theme::Theme;
 
@@ -23,6 +24,8 @@ pub(crate) enum Legend {
     Ends,
     /// In rows above the panels.
     Rows(Vec<Vec<Entry>>),
+    /// Shades instead of series: what they mean, and the value of the darkest.
+    Shades(&'static str, f64),
 }
 
 /// One name in a row.
@@ -69,13 +72,18 @@ impl Legend {
     pub(crate) fn height(&self, theme: &Theme) -> f64 {
         match self {
             Self::None | Self::Ends => 0.0,
+            Self::Shades(..) => 2.0 * theme.font,
             Self::Rows(rows) => (1.45 * rows.len() as f64 + 0.4) * theme.font,
         }
     }
 
     /// Draws the rows below `top` (points).
     pub(crate) fn draw(&self, page: &mut Page, looks: &BTreeMap<String, Look>, theme: &Theme, top: f64) {
-        let Self::Rows(rows) = self else { return };
+        let rows = match self {
+            Self::Rows(rows) => rows,
+            Self::Shades(what, darkest) => return shades(page, theme, top, what, *darkest),
+            Self::None | Self::Ends => return,
+        };
         let Theme { font, line, marker, ink, background, .. } = theme;
         for (number, row) in rows.iter().enumerate() {
             let middle = pixels(top + (1.45 * number as f64 + 0.95) * font);
@@ -109,6 +117,26 @@ impl Legend {
             }
         }
     }
+}
+
+/// A strip of all shades between the values at its ends.
+fn shades(page: &mut Page, theme: &Theme, top: f64, what: &str, darkest: f64) {
+    let Theme { font, ink, background, .. } = theme;
+    let middle = pixels(top + 0.95 * font);
+    page.layer(&[("class", "shades".to_owned())], None, |layer| {
+        let mut at = 0.6 * font;
+        let end = format!("{} {what}", short(darkest));
+        layer.text("0", (pixels(at), middle), *font, ink, Align::Start);
+        at += 1.0 * font;
+        let step = 7.0 * font / f64::from(shade::LEVELS);
+        for level in 1..=shade::LEVELS {
+            let (left, right) = (pixels(at), pixels(at + step));
+            let strip = Frame { left, top: middle - pixels(0.45 * font), right, bottom: middle + pixels(0.45 * font) };
+            layer.rectangle(strip, &shade::colour(level, background), 1.0);
+            at += step;
+        }
+        layer.text(&end, (pixels(at + 0.4 * font), middle), *font, ink, Align::Start);
+    });
 }
 
 /// Writes each series' name beside its last point, moved up or down where names would touch.

@@ -8,7 +8,6 @@
 //! [`export`] knows svg2pdf.
 
 pub mod axis;
-pub mod calibration;
 mod canvas;
 pub mod draw;
 pub mod estimate;
@@ -21,10 +20,11 @@ mod page;
 mod plot;
 mod reference;
 pub mod results;
+mod shade;
 mod text;
 pub mod theme;
 
-pub use figures::{FIGURES, FigureDef, Unavailable, miss_ratio};
+pub use figures::{FIGURES, FigureDef, Unavailable, calibration, miss_ratio, prefixes};
 pub use page::page;
 pub use plot::{PictureFormat, PlotError, figures, picture, plot, save};
 pub use theme::{THEMES, Theme, ThemeError};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 /// The colours of Okabe and Ito (2008), which people with any common colour vision tell apart, in the order we give
-/// them out; yellow last, since it is faint on white.
-const COLOURS: [&str; 8] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"];
+/// them out; grey instead of their yellow, which is faint on white.
+const COLOURS: [&str; 8] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"];
 
 const MARKERS: [Marker; 8] = [
     Marker::Circle,

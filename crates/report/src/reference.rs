@@ -59,7 +59,7 @@ pub(crate) fn label(page: &mut Page, reference: &Reference, panel: &DrawnPanel<'
     let inside = |frame: &Frame| {
         frame.left >= inner.left && frame.right <= inner.right && frame.top >= inner.top && frame.bottom <= inner.bottom
     };
-    let covered = obstacles(series, panel);
+    let covered = obstacles(series, panel, theme);
     let margin = pixels(0.5 * theme.marker);
     let hidden = |frame: &Frame| covered.iter().filter(|&&point| holds(frame, point, margin)).count();
     let Some(place) = candidates.into_iter().filter(inside).min_by_key(hidden) else { return };
@@ -80,8 +80,8 @@ fn holds(frame: &Frame, (x, y): (i32, i32), margin: i32) -> bool {
         && (frame.top - margin..=frame.bottom + margin).contains(&y)
 }
 
-/// Points all along the lines and bars of the data.
-fn obstacles(series: &[Series], panel: &DrawnPanel<'_>) -> Vec<(i32, i32)> {
+/// Points all along the lines and bars of the data, and along what is written beside the bars.
+fn obstacles(series: &[Series], panel: &DrawnPanel<'_>, theme: &Theme) -> Vec<(i32, i32)> {
     const STEPS: i32 = 30;
     let mut points = Vec::new();
     let mut follow = |from: (i32, i32), to: (i32, i32)| {
@@ -92,8 +92,10 @@ fn obstacles(series: &[Series], panel: &DrawnPanel<'_>) -> Vec<(i32, i32)> {
     for series in series {
         if series.marks == Marks::Bars {
             for point in &series.points {
+                let note = point.note.as_deref().map_or(0.0, |note| text::width(note) + 0.6);
                 for edge in [-BAR / 2.0, 0.0, BAR / 2.0] {
-                    follow(panel.pixel(0.0, point.y.mean + edge), panel.pixel(point.x.extent().1, point.y.mean + edge));
+                    let (end, height) = panel.pixel(point.x.extent().1, point.y.mean + edge);
+                    follow(panel.pixel(0.0, point.y.mean + edge), (end + pixels(note * theme.font), height));
                 }
             }
             continue;

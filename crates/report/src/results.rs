@@ -16,6 +16,8 @@ const CASE: &str = "case";
 const FIRST_METRIC: &str = "requests";
 /// The same of `capacity.csv`.
 const FIRST_OF_CAPACITY: &str = "target";
+/// The same of `comparisons.csv`.
+const FIRST_OF_COMPARISONS: &str = "baseline";
 
 /// A results folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +66,30 @@ pub struct FleetWindow {
     pub hit_ratio: Option<f64>,
 }
 
+/// The load of one instance in 10 s of simulated time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadWindow {
+    /// When it begins, in seconds.
+    pub from_s: f64,
+    /// Which instance.
+    pub instance: usize,
+    /// Requests in its queue, time mean.
+    pub waiting: f64,
+    /// Prompt tokens still to be computed, time mean.
+    pub pending_tokens: f64,
+    /// Requests that left its queue for another instance.
+    pub moved: f64,
+}
+
+/// A scheduler against another, paired by seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    /// Geometric mean of the ratios.
+    pub ratio: Estimate,
+    /// In words.
+    pub verdict: String,
+}
+
 /// What figures need of a cell.
 #[derive(Deserialize)]
 struct CellFile {
@@ -86,6 +112,7 @@ pub struct Results {
     folder: PathBuf,
     summary: Table,
     capacity: Option<Table>,
+    comparisons: Option<Table>,
     spec: SpecFile,
 }
 
@@ -110,7 +137,13 @@ impl Results {
             }
             Err(_) => SpecFile::default(),
         };
-        Ok(Self { folder: folder.to_owned(), summary, capacity: read("capacity.csv")?, spec })
+        Ok(Self {
+            folder: folder.to_owned(),
+            summary,
+            capacity: read("capacity.csv")?,
+            comparisons: read("comparisons.csv")?,
+            spec,
+        })
     }
 
     /// All labels, in the order of the experiment.
@@ -140,9 +173,19 @@ impl Results {
     }
 
     /// `comparisons.csv`, if schedulers were compared.
-    pub fn comparisons(&self) -> Result<Option<Table>, ResultsError> {
-        let path = self.folder.join("comparisons.csv");
-        path.exists().then(|| Table::read(&path)).transpose().map_err(|source| ResultsError::Table { path, source })
+    pub fn comparisons(&self) -> Option<&Table> {
+        self.comparisons.as_ref()
+    }
+
+    /// The same, split by everything that was varied, but for the schedulers.
+    pub fn compared(&self) -> Option<Vec<Slice<'_>>> {
+        self.comparisons.as_ref().map(|table| self.split(table, FIRST_OF_COMPARISONS, &[]))
+    }
+
+    /// Everything that was varied on purpose, by column.
+    pub fn settings(&self) -> Vec<&str> {
+        let all = self.summary.names().skip_while(|name| *name != RATE).take_while(|name| *name != FIRST_METRIC);
+        all.filter(|name| self.variety(name) > 1).collect()
     }
 
     fn split<'a>(&'a self, table: &'a Table, end: &str, but: &[&str]) -> Vec<Slice<'a>> {
@@ -252,20 +295,64 @@ impl Slice<'_> {
             .collect()
     }
 
-    /// The times to first token of one scheduler's requests after the warm-up, in seconds, of all its runs together;
-    /// missing where there was none. Nothing when per-request rows were not kept.
-    pub fn ttfts(&self, label: &str) -> Result<Vec<Option<f64>>, ResultsError> {
+    /// A column of the requests of one scheduler after the warm-up, of all its runs together; missing where a request
+    /// has no value. Nothing when per-request rows were not kept.
+    pub fn samples(&self, label: &str, column: &str) -> Result<Vec<Option<f64>>, ResultsError> {
         let mut samples = Vec::new();
-        for &row in self.rows.iter().filter(|&&row| show(self.table, LABEL, row) == label) {
-            let cell = self.results.folder.join("cells").join(show(self.table, "cell", row));
-            let files = ["requests.parquet", "requests.csv"].map(|name| cell.join(name));
-            let Some(path) = files.into_iter().find(|path| path.exists()) else { continue };
-            let failed = |source| ResultsError::Table { path: path.clone(), source };
-            let requests = Table::read(&path).map_err(failed)?;
-            let column = requests.column("ttft_s").map_err(failed)?;
+        for (path, requests) in self.parts(label, "requests")? {
+            let column = requests.column(column).map_err(|source| ResultsError::Table { path, source })?;
             samples.extend((self.results.warmup_requests()..requests.rows()).map(|request| column.number(request)));
         }
         Ok(samples)
+    }
+
+    /// The load of the instances of one scheduler over time, one list for each run, by window and instance. Nothing when
+    /// it was not kept.
+    pub fn loads(&self, label: &str) -> Result<Vec<Vec<LoadWindow>>, ResultsError> {
+        let read = |(path, table): (PathBuf, Table)| {
+            let column =
+                |name: &str| table.column(name).map_err(|source| ResultsError::Table { path: path.clone(), source });
+            let (from, instance) = (column("from_s")?, column("instance")?);
+            let (waiting, pending, moved) = (column("waiting")?, column("pending_tokens")?, column("moved")?);
+            let number = |column: &Column, row: usize| column.number(row).unwrap_or_default();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of instances")]
+            let window = |row: usize| LoadWindow {
+                from_s: number(from, row),
+                instance: number(instance, row) as usize,
+                waiting: number(waiting, row),
+                pending_tokens: number(pending, row),
+                moved: number(moved, row),
+            };
+            Ok((0..table.rows()).map(window).collect())
+        };
+        self.parts(label, "load")?.into_iter().map(read).collect()
+    }
+
+    /// One scheduler against another by one metric.
+    pub fn pair(&self, label: &str, baseline: &str, metric: &str) -> Option<Pair> {
+        let is = |row: usize, column: &str, value: &str| show(self.table, column, row) == value;
+        let wanted = |row: usize| is(row, LABEL, label) && is(row, "baseline", baseline) && is(row, "metric", metric);
+        let row = self.rows.iter().copied().find(|&row| wanted(row))?;
+        let number = |name: &str| self.table.get(name).and_then(|column| column.number(row));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seeds")]
+        let n = number("n").unwrap_or(1.0) as usize;
+        let ratio = Estimate { mean: number("ratio")?, interval: number("ratio_lo").zip(number("ratio_hi")), n };
+        Some(Pair { ratio, verdict: show(self.table, "verdict", row) })
+    }
+
+    /// A table of every run of one scheduler, where it was kept.
+    fn parts(&self, label: &str, name: &str) -> Result<Vec<(PathBuf, Table)>, ResultsError> {
+        let mut parts = Vec::new();
+        for &row in self.rows.iter().filter(|&&row| show(self.table, LABEL, row) == label) {
+            let cell = self.results.folder.join("cells").join(show(self.table, "cell", row));
+            let files = ["parquet", "csv"].map(|extension| cell.join(format!("{name}.{extension}")));
+            let Some(path) = files.into_iter().find(|path| path.exists()) else { continue };
+            match Table::read(&path) {
+                Ok(table) => parts.push((path, table)),
+                Err(source) => return Err(ResultsError::Table { path, source }),
+            }
+        }
+        Ok(parts)
     }
 
     /// What the clusters of one scheduler did over time, one list for each run; nothing for clusters that stay as they are.

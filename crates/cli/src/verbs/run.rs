@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// One row per decision: .csv or .parquet
     #[arg(long, value_name = "FILE")]
     decisions_out: Option<PathBuf>,
+    /// One row per instance and 10 s: .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    load_out: Option<PathBuf>,
     /// Try every instance for each decision, to tell what would have been best; slow
     #[arg(long, requires = "decisions_out")]
     regret: bool,
@@ -132,7 +135,12 @@ impl Args {
     }
 
     fn mode(&self) -> Mode {
-        let kept = Output { requests: true, decisions: self.decisions_out.is_some(), regret: self.regret };
+        let kept = Output {
+            requests: true,
+            decisions: self.decisions_out.is_some(),
+            regret: self.regret,
+            load: self.load_out.is_some(),
+        };
         Mode { stepping: self.stepping, ..kept.into() }
     }
 }
@@ -160,7 +168,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
             return Err(Failure::data(format!("{path}: its SHA-256 is {found}, but workload.sha256 says {expected}")));
         }
     }
-    for path in [&args.requests_out, &args.decisions_out].into_iter().flatten() {
+    for path in [&args.requests_out, &args.decisions_out, &args.load_out].into_iter().flatten() {
         claim(path)?;
     }
     let mut workload = watched(&scenario, printer)?;
@@ -174,6 +182,9 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     }
     if let Some(path) = &args.decisions_out {
         written(path, rows::write_decisions(path, &result))?;
+    }
+    if let Some(path) = &args.load_out {
+        written(path, rows::load(&result).write(path))?;
     }
     if args.json {
         printer.json(&Document { schema: 1, config: &scenario, result: &metrics })?;

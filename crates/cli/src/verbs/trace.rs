@@ -6,11 +6,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use trimtab_experiment::scenario::{Scenario, Workload};
 use trimtab_experiment::{trace_file, workload};
 use trimtab_report::picture;
+use trimtab_report::prefixes::{self, Prefixes};
 use trimtab_workload::{CanonicalWriter, Stats, StatsOptions, Trace, TraceFile};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
-use crate::trace_figure;
 use crate::workload_flags::{Extent, Generating, Reading, Timing};
 
 /// Arguments of `trimtab trace`.
@@ -148,13 +148,29 @@ fn stats(args: &StatsArgs, printer: Printer) -> Result<(), Failure> {
     let stats = Stats::of_trace(&args.source.read(printer)?, &options);
     if let Some(path) = &args.plot {
         let name = args.source.file.file_stem().unwrap_or_default().to_string_lossy();
-        let figure = trace_figure::figure(&stats, &name)
-            .ok_or_else(|| Failure::data("nothing to draw: no prefix of this trace ever comes back"))?;
-        for file in picture(&figure, &theme, path).map_err(Failure::data)? {
+        if stats.hit_ratio.blocks <= 0.0 {
+            return Err(Failure::data("nothing to draw: no prefix of this trace ever comes back"));
+        }
+        for file in picture(&prefixes::figure(&drawable(&stats, &name)), &theme, path).map_err(Failure::data)? {
             printer.note(&format!("figure: {}", file.display()));
         }
     }
     if args.json { printer.json(&stats) } else { printer.result(&stats.render()) }
+}
+
+/// What a figure shows of them.
+fn drawable(stats: &Stats, name: &str) -> Prefixes {
+    let tokens = |blocks: u64| blocks as f64 * f64::from(stats.block_tokens);
+    let curves = &stats.curves;
+    let fit = stats.popularity.all_blocks.as_ref();
+    Prefixes {
+        name: name.to_owned(),
+        lru: curves.lru.iter().map(|at| (tokens(at.capacity_blocks), at.hit_tokens)).collect(),
+        infinite: stats.hit_ratio.tokens,
+        popularity: curves.popularity.clone(),
+        zipf: fit.map(|fit| (fit.s, [1.0, fit.ranks as f64].map(|rank| (rank, fit.at(rank))))),
+        reuse: curves.reuse_ms.iter().map(|&(ms, share)| (ms as f64 / 1e3, share)).collect(),
+    }
 }
 
 fn convert(args: &ConvertArgs, printer: Printer) -> Result<(), Failure> {

@@ -182,7 +182,7 @@ impl Simulation<'_> {
                 };
                 for slot in queued.into_iter().chain(self.transit[index].clone()) {
                     self.withdraw(slot);
-                    self.rows[self.seqs[slot].request.id.index()].migrations += 1;
+                    self.note_move(index, self.seqs[slot].request.id);
                     self.ask_later(slot, SimTime::ZERO);
                 }
                 self.stop_if_drained(index);

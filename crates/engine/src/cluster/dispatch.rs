@@ -340,8 +340,14 @@ impl Simulation<'_> {
             self.reschedule(from, cut);
         }
         self.counters.withdrawn(from, prompt, miss);
-        self.rows[id.index()].migrations += 1;
+        self.note_move(from, id);
         self.dispatch(slot, to, SimTime::ZERO, None);
+    }
+
+    /// A request that has not started leaves an instance for another one.
+    pub(super) fn note_move(&mut self, from: usize, id: RequestId) {
+        self.rows[id.index()].migrations += 1;
+        self.instances[from].borrow_mut().note_move(self.now);
     }
 
     fn reject(&mut self, slot: u32) {

@@ -501,12 +501,18 @@ impl Instance {
         self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared, seq.user);
     }
 
+    /// A request left the queue for another instance.
+    pub(crate) fn note_move(&mut self, now: SimTime) {
+        self.meter.moved(now);
+    }
+
     /// Accounts for the time since the last change, at the level of now. Call before anything changes.
     pub(crate) fn measure(&mut self, now: SimTime) {
         self.cache.set_clock(now);
         let level = Level {
             busy: !self.is_idle(),
             running: u32::try_from(self.batch_size()).expect("at most max_seqs run"),
+            waiting: u32::try_from(self.waiting.len()).expect("ids have 32 bits"),
             used_blocks: self.cache.used(),
             pending_tokens: self.pending,
         };

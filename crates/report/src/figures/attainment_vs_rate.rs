@@ -5,11 +5,12 @@ use super::{At, Axis, Figure, FigureDef, Panel, Reference, Results, Scale, Unava
 pub(super) const DEF: FigureDef = FigureDef {
     name: "attainment-vs-rate",
     summary: "SLO attainment against the arrival rate, with the target",
+    needs: "at least two arrival rates and `slo.ttft_s`",
     build,
 };
 
 fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
-    let figures = by_rate(results, DEF.name)?.into_iter().map(|slice| {
+    let figures = by_rate(results, &DEF)?.into_iter().map(|slice| {
         let target = slice.objectives().attain.unwrap_or(0.9) * 100.0;
         let panel = Panel {
             heading: None,
@@ -18,7 +19,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             series: lines(&slice, "slo_attainment", 100.0, 100.0),
             references: vec![Reference { at: At::Y(target), label: format!("target {target} %") }],
         };
-        Figure { name: slice.name(DEF.name), title: slice.title("SLO attainment"), panels: vec![panel], spread: None }
+        Figure { name: slice.name(DEF.name), title: slice.title("SLO attainment"), panels: vec![panel], ..Figure::default() }
     });
-    drawn(figures.collect(), DEF.name, "an objective for the time to first token (`slo.ttft_s`)")
+    drawn(figures.collect(), &DEF)
 }

@@ -1,12 +1,13 @@
 //! The highest arrival rate that meets the objective, by scheduler.
 
-use super::{Axis, Figure, FigureDef, Results, Scale, Slice, Unavailable, bars, drawn};
+use super::{Axis, Figure, FigureDef, Results, Scale, Slice, Unavailable, bars, drawn, lacks};
 use crate::axis::short;
 use crate::estimate::Estimate;
 
 pub(super) const DEF: FigureDef = FigureDef {
     name: "capacity-bars",
     summary: "highest arrival rate that meets the objective, by scheduler, from the last rate that passed to the first that failed",
+    needs: "`capacity.csv`, which `trimtab capacity` and sweeps over rates write",
     build,
 };
 
@@ -14,8 +15,7 @@ pub(super) const DEF: FigureDef = FigureDef {
 const BRACKET: &str = "from the highest rate below which all probes passed to the lowest that failed";
 
 fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
-    let missing = || Unavailable::NoData(format!("{} needs capacity.csv, which `trimtab capacity` writes", DEF.name));
-    let figures = results.capacities().ok_or_else(missing)?.into_iter().map(|slice| {
+    let figures = results.capacities().ok_or_else(|| lacks(&DEF))?.into_iter().map(|slice| {
         let axis = Axis::new("Capacity (requests/s)", Scale::FromZero);
         let panel = bars(&slice.labels(), None, axis, |label| capacity(&slice, label));
         Figure {
@@ -23,9 +23,10 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             title: slice.title("Capacity"),
             panels: panel.into_iter().collect(),
             spread: Some(BRACKET),
+            ..Figure::default()
         }
     });
-    drawn(figures.collect(), DEF.name, "a capacity that was found")
+    drawn(figures.collect(), &DEF)
 }
 
 /// The middle of the bracket with the bracket as its interval. A search that hit its upper bound has no upper end: the

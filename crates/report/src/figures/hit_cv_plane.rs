@@ -7,6 +7,7 @@ use crate::figure::Point;
 pub(super) const DEF: FigureDef = FigureDef {
     name: "hit-cv-plane",
     summary: "hit ratio against load imbalance; several arrival rates are joined, one has its Pareto front",
+    needs: "nothing but schedulers",
     build,
 };
 
@@ -25,9 +26,9 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             series,
             references: Vec::new(),
         };
-        Figure { name: slice.name(DEF.name), title: slice.title("Hit ratio and load balance"), panels: vec![panel], spread: None }
+        Figure { name: slice.name(DEF.name), title: slice.title("Hit ratio and load balance"), panels: vec![panel], ..Figure::default() }
     });
-    drawn(figures.collect(), DEF.name, "hit ratios and load CVs")
+    drawn(figures.collect(), &DEF)
 }
 
 /// The schedulers that no other beats in both, as a staircase.

@@ -20,5 +20,5 @@ pub fn figure(curves: &[(String, Vec<(u64, f64)>)]) -> Figure {
         series: series.collect(),
         references: Vec::new(),
     };
-    Figure { name: "miss-ratio".into(), title: "Miss ratio".into(), panels: vec![panel], spread: None }
+    Figure { name: "miss-ratio".into(), title: "Miss ratio".into(), panels: vec![panel], ..Figure::default() }
 }

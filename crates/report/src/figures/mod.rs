@@ -5,7 +5,10 @@ use crate::estimate::Estimate;
 use crate::figure::{At, Figure, Marks, Panel, Point, Reference, Series};
 use crate::results::{Results, ResultsError, Slice};
 
+pub mod calibration;
 pub mod miss_ratio;
+pub mod prefixes;
+mod times;
 
 /// Declares the modules and lists their definitions in this order.
 macro_rules! figures {
@@ -19,16 +22,25 @@ macro_rules! figures {
 
 figures! {
     attainment_vs_rate,
+    goodput_vs_rate,
     ttft_vs_rate,
+    tpot_vs_rate,
+    e2e_vs_rate,
     hit_ratio_vs_rate,
+    hit_ratio_vs_cache,
+    vs_setting,
     ttft_cdf,
+    tpot_cdf,
+    e2e_cdf,
     capacity_bars,
-    hit_cv_plane,
     comparison,
+    forest,
+    hit_cv_plane,
     over_time,
+    load_over_time,
+    load_map,
+    queue_over_time,
 }
-
-pub(crate) use ttft_cdf::distribution;
 
 /// A kind of figure.
 #[derive(Debug)]
@@ -37,6 +49,8 @@ pub struct FigureDef {
     pub name: &'static str,
     /// One line on what it shows.
     pub summary: &'static str,
+    /// What the results must have.
+    pub needs: &'static str,
     /// Makes the figures of this kind that the results allow: one for each combination of other settings.
     pub build: fn(&Results) -> Result<Vec<Figure>, Unavailable>,
 }
@@ -59,18 +73,25 @@ fn rate_axis() -> Axis {
     Axis::new("Rate (requests/s)", Scale::Linear)
 }
 
+/// The results do not have what a figure needs.
+fn lacks(def: &FigureDef) -> Unavailable {
+    Unavailable::NoData(format!("{} needs {}", def.name, def.needs))
+}
+
 /// Slices with arrival rates along an axis, if several were run.
-fn by_rate<'a>(results: &'a Results, figure: &str) -> Result<Vec<Slice<'a>>, Unavailable> {
-    if results.variety(RATE) < 2 {
-        return Err(Unavailable::NoData(format!("{figure} needs at least two arrival rates")));
-    }
-    Ok(results.slices(&[RATE]))
+fn by_rate<'a>(results: &'a Results, def: &FigureDef) -> Result<Vec<Slice<'a>>, Unavailable> {
+    if results.variety(RATE) < 2 { Err(lacks(def)) } else { Ok(results.slices(&[RATE])) }
 }
 
 /// A line for each scheduler: a metric against the rate, in other units if need be, its interval cut to what can be.
 fn lines(slice: &Slice<'_>, metric: &str, factor: f64, most: f64) -> Vec<Series> {
+    lines_along(slice, RATE, metric, factor, most)
+}
+
+/// The same against any numeric setting.
+fn lines_along(slice: &Slice<'_>, setting: &str, metric: &str, factor: f64, most: f64) -> Vec<Series> {
     let convert = |point: Point| Point { y: point.y.map(|y| y * factor).within(0.0, most), ..point };
-    let curve = |label: &str| slice.curve(label, RATE, metric).into_iter().map(convert).collect();
+    let curve = |label: &str| slice.curve(label, setting, metric).into_iter().map(convert).collect();
     series(slice, Marks::Line, curve)
 }
 
@@ -80,19 +101,13 @@ fn series(slice: &Slice<'_>, marks: Marks, points: impl Fn(&str) -> Vec<Point>) 
     all.filter(|series| !series.points.is_empty()).collect()
 }
 
-/// The objective for the time to first token as a line.
-fn ttft_objective(slice: &Slice<'_>, at: fn(f64) -> At) -> Vec<Reference> {
-    let seconds = slice.objectives().ttft_s;
-    seconds.map(|seconds| Reference { at: at(seconds), label: format!("SLO {seconds} s") }).into_iter().collect()
-}
-
 /// Figures with at least one point.
-fn drawn(figures: Vec<Figure>, figure: &str, needs: &str) -> Result<Vec<Figure>, Unavailable> {
+fn drawn(figures: Vec<Figure>, def: &FigureDef) -> Result<Vec<Figure>, Unavailable> {
     let drawn: Vec<Figure> = figures
         .into_iter()
         .filter(|figure| figure.panels.iter().any(|panel| panel.series.iter().any(|series| !series.points.is_empty())))
         .collect();
-    if drawn.is_empty() { Err(Unavailable::NoData(format!("{figure} needs {needs}"))) } else { Ok(drawn) }
+    if drawn.is_empty() { Err(lacks(def)) } else { Ok(drawn) }
 }
 
 /// A bar for each scheduler, the first one on top. Absent where no scheduler has a value.
@@ -105,7 +120,7 @@ fn bars(
     let places = || labels.iter().rev().enumerate();
     let bar = |(place, label): (usize, &String)| {
         let (x, note) = value(label)?;
-        let point = Point { x, y: Estimate::exact(place as f64), note: Some(note) };
+        let point = Point { note: Some(note), ..Point::new(x, Estimate::exact(place as f64)) };
         Some(Series { label: label.clone(), marks: Marks::Bars, points: vec![point] })
     };
     let mut series: Vec<Series> = places().filter_map(bar).collect();

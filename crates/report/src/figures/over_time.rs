@@ -8,6 +8,7 @@ use crate::results::FleetWindow;
 pub(super) const DEF: FigureDef = FigureDef {
     name: "over-time",
     summary: "SLO attainment, hit ratio and instances over time, by 10 s of arrival (for clusters that change)",
+    needs: "a cluster that changes (`event`, `dynamics`, `autoscaler` or `clients`)",
     build,
 };
 
@@ -30,9 +31,10 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             title: slice.title("Over time"),
             panels,
             spread: Some("mean over seeds"),
+            ..Figure::default()
         });
     }
-    drawn(figures, DEF.name, "a cluster that changes (`event`, `dynamics` or `clients`)")
+    drawn(figures, &DEF)
 }
 
 fn panel(

@@ -35,7 +35,7 @@ pub fn page(folder: &Path, theme: &Theme) -> Result<String, PlotError> {
         }
     };
     section("warnings", "Warnings", warnings(&manifest));
-    section("verdicts", "Who is better", verdict_table(&results)?);
+    section("verdicts", "Who is better", verdict_table(&results));
     section("figures", "Figures", figures(&results, &theme)?);
     section("results", "Results", summary_table(&results));
     section("again", "Run it again", again(&manifest, &spec));

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use trimtab_table::{Column, Table};
 
 use super::escaped;
-use crate::plot::PlotError;
 use crate::results::Results;
 
 /// What a reader asks first: column of the summary, heading, factor, unit.
@@ -117,8 +116,8 @@ pub(super) fn summary_table(results: &Results) -> String {
 }
 
 /// Paired differences to the first scheduler, with the verdict in words. Empty where nothing was compared.
-pub(super) fn verdict_table(results: &Results) -> Result<String, PlotError> {
-    let Some(comparisons) = results.comparisons()? else { return Ok(String::new()) };
+pub(super) fn verdict_table(results: &Results) -> String {
+    let Some(comparisons) = results.comparisons() else { return String::new() };
     let metric = |row: usize| comparisons.get("metric").map(|column| column.show(row)).unwrap_or_default();
     let settings: Vec<&str> = ["case"]
         .into_iter()
@@ -158,7 +157,7 @@ pub(super) fn verdict_table(results: &Results) -> Result<String, PlotError> {
         table.row(class, &cells);
     }
     if !compared {
-        return Ok(String::new());
+        return String::new();
     }
     let note = format!(
         "<p>Paired by seed against <b>{}</b>: both meet the same requests, so that only the difference varies. Better or \
@@ -166,5 +165,5 @@ pub(super) fn verdict_table(results: &Results) -> Result<String, PlotError> {
          <label>Show rows with <input type=\"search\" class=\"filter\" placeholder=\"scheduler, metric, verdict\"></label>\n",
         escaped(&baseline)
     );
-    Ok(format!("{note}{}", table.finish()))
+    format!("{note}{}", table.finish())
 }

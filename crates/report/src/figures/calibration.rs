@@ -1,9 +1,9 @@
 //! Figures of a calibration: what a fit misses, and a measured server beside its simulation.
 
+use super::times::distribution;
 use crate::axis::{Axis, Scale};
 use crate::estimate::Estimate;
 use crate::figure::{At, Figure, Marks, Panel, Point, Reference, Series};
-use crate::figures::distribution;
 
 /// Errors beyond this stand on the edge of their panel.
 const EDGE_PERCENT: f64 = 40.0;
@@ -45,6 +45,7 @@ pub fn residuals(steps: &[StepError]) -> Figure {
         title: "Predicted against measured step times".to_owned(),
         panels: names(steps.iter().map(|step| &step.pair)).iter().map(panel).collect(),
         spread: Some("one point per measured step, predicted by a fit that had not seen it"),
+        ..Figure::default()
     }
 }
 
@@ -81,6 +82,7 @@ pub fn replay(quantities: &[Compared]) -> Figure {
         title: "A measured server and its simulation".to_owned(),
         panels: shown().map(distributions).chain(shown().map(requests)).collect(),
         spread: Some("one run of the server, one of the simulation"),
+        ..Figure::default()
     }
 }
 

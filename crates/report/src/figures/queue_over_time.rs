@@ -1,0 +1,77 @@
+//! Queues and migrations over time.
+
+use super::{Axis, Figure, FigureDef, Marks, Panel, Point, Results, Scale, Series, Unavailable, drawn};
+use crate::estimate::Estimate;
+use crate::results::LoadWindow;
+
+pub(super) const DEF: FigureDef = FigureDef {
+    name: "queue-over-time",
+    summary: "waiting requests of all instances together, and requests moved between queues, by 10 s",
+    needs: "load rows (`[output] load = true`)",
+    build,
+};
+
+/// The windows of each run of a scheduler.
+type Runs = (String, Vec<Vec<LoadWindow>>);
+
+fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
+    let mut figures = Vec::new();
+    for slice in results.slices(&[]) {
+        let mut all: Vec<Runs> = Vec::new();
+        for label in slice.labels() {
+            all.push((label.clone(), slice.loads(&label)?));
+        }
+        let mut panels = vec![panel("Waiting requests", &all, |window| window.waiting)];
+        let moved = panel("Moved in 10 s", &all, |window| window.moved);
+        let moves = moved.series.iter().flat_map(|series| &series.points).any(|point| point.y.mean > 0.0);
+        panels.extend(moves.then_some(moved));
+        figures.push(Figure {
+            name: slice.name(DEF.name),
+            title: slice.title("Queues"),
+            panels,
+            spread: Some("sum over instances, mean over seeds"),
+            ..Figure::default()
+        });
+    }
+    drawn(figures, &DEF)
+}
+
+fn panel(name: &str, all: &[Runs], value: fn(&LoadWindow) -> f64) -> Panel {
+    let series = all.iter().map(|(label, runs)| Series {
+        label: label.clone(),
+        marks: Marks::Curve,
+        points: curve(runs, value),
+    });
+    Panel {
+        heading: None,
+        x: Axis::new("Time (s)", Scale::FromZero),
+        y: Axis::new(name, Scale::FromZero),
+        series: series.filter(|series| !series.points.is_empty()).collect(),
+        references: Vec::new(),
+    }
+}
+
+/// The sum over instances at each time; runs that are over by then count as empty.
+fn curve(runs: &[Vec<LoadWindow>], value: fn(&LoadWindow) -> f64) -> Vec<Point> {
+    let mut all: Vec<&LoadWindow> = runs.iter().flatten().collect();
+    all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    let point = |together: &[&LoadWindow]| {
+        let sum: f64 = together.iter().map(|window| value(window)).sum();
+        Point::new(Estimate::exact(together[0].from_s), Estimate::exact(sum / runs.len() as f64))
+    };
+    all.chunk_by(|a, b| a.from_s.total_cmp(&b.from_s).is_eq()).map(point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_add_up_over_instances_and_average_over_runs() {
+        let window = |from_s, instance, waiting| LoadWindow { from_s, instance, waiting, ..LoadWindow::default() };
+        let runs = [vec![window(0.0, 0, 3.0), window(0.0, 1, 5.0)], vec![window(0.0, 0, 2.0), window(10.0, 0, 4.0)]];
+        let points = curve(&runs, |window| window.waiting);
+        let pairs: Vec<(f64, f64)> = points.iter().map(|point| (point.x.mean, point.y.mean)).collect();
+        assert_eq!(pairs, [(0.0, 5.0), (10.0, 2.0)]);
+    }
+}
