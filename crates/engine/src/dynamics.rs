@@ -200,10 +200,6 @@ pub struct FleetRecord {
     pub events: Vec<FleetEvent>,
     /// From when to when each instance was paid for: from the beginning of a start to its end.
     pub spans: Vec<(InstanceId, SimTime, SimTime)>,
-    /// How often a client hung up.
-    pub hung_up: u64,
-    /// How often a request lost its instance after it had been sent there.
-    pub lost: u64,
 }
 
 impl FleetRecord {

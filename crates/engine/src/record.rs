@@ -56,6 +56,10 @@ pub struct Row {
     pub priority: i16,
     /// How often it was sent anew, by the router after its instance failed or by its client after it had hung up.
     pub retries: u32,
+    /// How often it lost its instance.
+    pub lost: u32,
+    /// How often its client hung up.
+    pub hung_up: u32,
     /// How it ended.
     pub outcome: Outcome,
 }
@@ -81,6 +85,8 @@ impl Row {
             tenant: request.tenant,
             priority: request.priority,
             retries: 0,
+            lost: 0,
+            hung_up: 0,
             outcome: Outcome::Open,
         }
     }

@@ -49,10 +49,10 @@ impl Reports {
         (self.refresh > SimTime::ZERO || self.frozen[instance]).then_some(&self.latest[instance])
     }
 
-    /// The report of an instance stays as it is now.
+    /// The report of an instance stays as it is now, or as it has been.
     pub(crate) fn freeze(&mut self, instance: usize, now: SimTime, instances: &[RefCell<Instance>]) {
-        self.frozen[instance] = true;
-        if self.refresh == SimTime::ZERO {
+        let was_frozen = std::mem::replace(&mut self.frozen[instance], true);
+        if self.refresh == SimTime::ZERO && !was_frozen {
             let mut it = instances[instance].borrow_mut();
             it.settle(now);
             self.latest[instance] = Report::of(&it, now);

@@ -8,9 +8,10 @@ mod common;
 mod naive;
 
 use common::generate::Case;
-use naive::{NaiveOutcome, NaiveRow, Reached};
+use common::scaler::wish;
+use naive::{NaiveOutcome, NaiveRow, Reached, Turn};
 use trimtab_core::{SimTime, Summary};
-use trimtab_engine::{ClusterConfig, InstanceTotals, Outcome, Row, RunResult, Stepping, run};
+use trimtab_engine::{ClusterConfig, Happened, InstanceTotals, Outcome, Row, RunResult, Stepping, run};
 use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals, no_params};
 
 /// Sends each request where the case says.
@@ -56,7 +57,8 @@ fn engine(case: &Case, stepping: Stepping) -> RunResult {
 
 fn reference(case: &Case) -> naive::NaiveResult {
     let mut fixed = Fixed::new(case);
-    naive::simulate(&case.config, &case.workload, &mut |request, members| members[fixed.choose(request, members.len())])
+    let mut route = |request, members: &[usize]| members[fixed.choose(request, members.len())];
+    naive::simulate(&case.config, &case.workload, &mut route, &mut |look| wish(look))
 }
 
 /// A row of the engine in the words of the reference.
@@ -79,6 +81,8 @@ fn plain(row: &Row) -> NaiveRow {
         preemptions: row.preemptions,
         migrations: row.migrations,
         retries: row.retries,
+        lost: row.lost,
+        hung_up: row.hung_up,
         outcome: match row.outcome {
             Outcome::Completed => NaiveOutcome::Completed,
             Outcome::Rejected => NaiveOutcome::Rejected,
@@ -120,6 +124,13 @@ fn compare(case: &Case) -> Option<String> {
             return Some(format!("{name}: rows, gaps, iterations, evictions\n got {got:?}\nwant {want:?}"));
         }
     }
+    let fleet = by_run.fleet.iter().flat_map(|fleet| &fleet.events);
+    let fleet: Vec<_> = fleet.filter_map(|event| Some((event.at, event.instance.index(), turn(event.what)?))).collect();
+    let mut turns = expected.turns.clone();
+    turns.retain(|&(at, ..)| at <= by_run.makespan);
+    if fleet != turns && by_run.fleet.is_some() {
+        return Some(format!("what happened to instances\n got {fleet:?}\nwant {turns:?}"));
+    }
     if totals(&by_run.instances) != totals(&by_step.instances) {
         let (a, b) = (totals(&by_run.instances), totals(&by_step.instances));
         return Some(format!("instance totals differ\nmacro {a}\nevery {b}"));
@@ -131,6 +142,17 @@ fn compare(case: &Case) -> Option<String> {
         return Some(format!("load cv {} and {}", by_run.load_cv, by_step.load_cv));
     }
     None
+}
+
+/// An event of an instance's life in the words of the reference, if it notes such events.
+fn turn(what: Happened) -> Option<Turn> {
+    match what {
+        Happened::Starting => Some(Turn::Starts),
+        Happened::Joined => Some(Turn::Serves),
+        Happened::Stopped => Some(Turn::Stops),
+        Happened::Failed => Some(Turn::Fails),
+        _ => None,
+    }
 }
 
 fn setting(name: &str, default: u64) -> u64 {

@@ -278,7 +278,7 @@ fn check(scenario: &Scenario) {
     let (mut forest, mut nodes) = (PrefixForest::new(), BTreeMap::new());
     let requests =
         (0..).zip(scenario.requests).map(|(id, (text, _))| request(id, text, &mut forest, &mut nodes)).collect();
-    let result = simulate(&cluster, &FixedWorkload::new(forest, requests), &mut |_, _| 0);
+    let result = simulate(&cluster, &FixedWorkload::new(forest, requests), &mut |_, _| 0, &mut |_| 1);
 
     let rows: Vec<String> = result.rows.iter().map(show).collect();
     let expected: Vec<&str> = scenario.requests.iter().map(|(_, expected)| *expected).collect();
@@ -325,7 +325,8 @@ fn show(row: &NaiveRow) -> String {
 }
 
 fn run(case: &Case) -> NaiveResult {
-    simulate(&case.config, &case.workload, &mut |request, members| members[case.choice(request, 0, members.len())])
+    let mut route = |request, members: &[usize]| members[case.choice(request, 0, members.len())];
+    simulate(&case.config, &case.workload, &mut route, &mut |_| 1)
 }
 
 #[test]

@@ -88,6 +88,8 @@ mod tests {
             tenant: TenantId(0),
             priority: 0,
             retries: 0,
+            lost: 0,
+            hung_up: 0,
             outcome: Outcome::Completed,
         };
         waits.enumerate().map(row).collect()

@@ -204,6 +204,8 @@ mod tests {
             preemptions: 0,
             migrations: 0,
             retries: 0,
+            lost: 0,
+            hung_up: 0,
             tenant: TenantId(tenant),
             priority,
             outcome: Outcome::Completed,

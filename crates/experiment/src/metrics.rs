@@ -6,6 +6,7 @@ use trimtab_engine::{FleetRecord, Happened, InstanceTotals, Outcome, Row, RunRes
 
 use crate::fairness::{self, PartMetrics};
 use crate::objectives::Objectives;
+use crate::recovery::{Recovery, Service, recovery};
 use crate::scenario::Scenario;
 
 /// The statistics of one run. Times in seconds, shares from 0 to 1; absent where there is nothing to measure.
@@ -97,6 +98,9 @@ pub struct FleetMetrics {
     pub stopped: u64,
     /// Instances that failed.
     pub failed: u64,
+    /// What the changes did to service, when any came while requests arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// By 10 s of arrival, from the first arrival on.
     pub windows: Vec<FleetWindow>,
 }
@@ -110,12 +114,9 @@ pub struct FleetWindow {
     pub members: u32,
     /// How many arrived.
     pub requests: u64,
-    /// Share that met the TTFT objective.
-    pub attainment: Option<f64>,
-    /// Hit tokens over prompt tokens.
-    pub hit_ratio: Option<f64>,
-    /// 90 % of the times to first token, of those that had one.
-    pub ttft_p90_s: Option<f64>,
+    /// How they were served.
+    #[serde(flatten)]
+    pub service: Service,
 }
 
 /// Mean and nearest-rank quantiles in seconds.
@@ -280,11 +281,12 @@ fn fleet(
         instance_hours: paid / 3600.0,
         violations: objectives.good(measured).map(|met| measured.len() as u64 - met),
         retries: result.rows.iter().map(|row| u64::from(row.retries)).sum(),
-        lost: record.lost,
-        hung_up: record.hung_up,
+        lost: result.rows.iter().map(|row| u64::from(row.lost)).sum(),
+        hung_up: result.rows.iter().map(|row| u64::from(row.hung_up)).sum(),
         joined: happened(Happened::Joined),
         stopped: happened(Happened::Stopped),
         failed: happened(Happened::Failed),
+        recovery: recovery(&result.rows, record, objectives),
         windows: windows(scenario, result, record, objectives),
     }
 }
@@ -300,16 +302,11 @@ fn windows(scenario: &Scenario, result: &RunResult, record: &FleetRecord, object
         let at = number(&rows[0]);
         let end = start + SimTime((at + 1) * WINDOW.0);
         let before = record.events.iter().take_while(|event| event.at <= end).last();
-        let n = rows.len() as u64;
-        let sum = |f: fn(&Row) -> u32| rows.iter().map(|row| u64::from(f(row))).sum::<u64>();
-        let mut ttft: Vec<u64> = rows.iter().filter_map(Row::ttft).map(|t| t.0).collect();
         FleetWindow {
             from_s: SimTime(at * WINDOW.0).as_secs_f64(),
             members: before.map_or_else(|| scenario.cluster.instances_at_start(), |event| event.members),
-            requests: n,
-            attainment: objectives.ttft_attainment(rows.iter()),
-            hit_ratio: ratio(sum(|row| row.hit_tokens), sum(|row| row.prompt_tokens)),
-            ttft_p90_s: Quantiles::from(Summary::of(&mut ttft)).p90,
+            requests: rows.len() as u64,
+            service: Service::of(rows, objectives),
         }
     };
     result.rows.chunk_by(|a, b| number(a) == number(b)).map(window).collect()

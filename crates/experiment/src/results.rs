@@ -15,7 +15,7 @@ use crate::scenario::Scenario;
 use crate::spec::Output;
 
 /// Tables of a results folder.
-const TABLES: [&str; 6] = ["summary", "intervals", "comparisons", "breakdown", "capacity", "probes"];
+const TABLES: [&str; 7] = ["summary", "intervals", "comparisons", "breakdown", "changes", "capacity", "probes"];
 const REQUESTS: &str = "requests.parquet";
 const DECISIONS: &str = "decisions.parquet";
 const LOAD: &str = "load.parquet";

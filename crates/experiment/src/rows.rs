@@ -35,6 +35,9 @@ pub fn requests(result: &RunResult) -> Table {
         output_tokens: row.output_tokens.into(),
         preemptions: row.preemptions.into(),
         migrations: row.migrations.into(),
+        retries: row.retries.into(),
+        lost: row.lost.into(),
+        hung_up: row.hung_up.into(),
         outcome: outcome(row.outcome),
     };
     requests_table(&(0..).zip(&result.rows).map(row).collect::<Vec<_>>())

@@ -7,6 +7,7 @@ use serde_json::Value;
 use trimtab_table::{Column, Format, Table};
 
 use crate::plan::{Group, Plan};
+use crate::recovery::Recovery;
 use crate::results::CellResult;
 use crate::stats::{Interval, compare, t_interval};
 
@@ -85,6 +86,25 @@ pub const METRICS: &[Metric] = metrics! {
     "iterations" none |r| Some(r.metrics.iterations as f64);
     "instance_hours" lower |r| Some(instance_hours(r));
     "instance_hours_per_million_tokens" lower hours_per_million;
+    "violations" lower |r| Some(libm::round((1.0 - r.metrics.joint_attainment?) * r.metrics.measured as f64));
+    "retries" none |r| Some(r.metrics.fleet.as_ref()?.retries as f64);
+    "lost" none |r| Some(r.metrics.fleet.as_ref()?.lost as f64);
+    "hung_up" lower |r| Some(r.metrics.fleet.as_ref()?.hung_up as f64);
+    "joined" none |r| Some(r.metrics.fleet.as_ref()?.joined as f64);
+    "stopped" none |r| Some(r.metrics.fleet.as_ref()?.stopped as f64);
+    "instances_failed" none |r| Some(r.metrics.fleet.as_ref()?.failed as f64);
+    "hit_ratio_before" none |r| change(r)?.before.hit_ratio;
+    "hit_ratio_worst" higher |r| change(r)?.worst.hit_ratio;
+    "hit_ratio_settled" higher |r| change(r)?.settled.hit_ratio;
+    "hit_ratio_dip" lower |r| Some(change(r)?.before.hit_ratio? - change(r)?.worst.hit_ratio?);
+    "hit_ratio_recovery_s" lower |r| change(r)?.hit_ratio_recovery_s;
+    "ttft_p90_before_s" none |r| change(r)?.before.ttft_p90_s;
+    "ttft_p90_worst_s" lower |r| change(r)?.worst.ttft_p90_s;
+    "ttft_p90_settled_s" lower |r| change(r)?.settled.ttft_p90_s;
+    "attainment_before" none |r| change(r)?.before.attainment;
+    "attainment_worst" higher |r| change(r)?.worst.attainment;
+    "attainment_settled" higher |r| change(r)?.settled.attainment;
+    "attainment_recovery_s" lower |r| change(r)?.attainment_recovery_s;
     "slowdown_mean" lower |r| r.metrics.slowdown.mean;
     "slowdown_p99" lower |r| r.metrics.slowdown.p99;
     "slowdown_max" lower |r| r.metrics.slowdown.max;
@@ -94,6 +114,11 @@ pub const METRICS: &[Metric] = metrics! {
     "drift_share" none |r| r.diagnosis.drift_share();
     "steady_after" none |r| r.diagnosis.steady_after.map(|n| n as f64);
 };
+
+/// What the changes of the cluster did.
+fn change(result: &CellResult) -> Option<&Recovery> {
+    result.metrics.fleet.as_ref()?.recovery.as_ref()
+}
 
 fn instance_hours(result: &CellResult) -> f64 {
     if let Some(fleet) = &result.metrics.fleet {
@@ -173,6 +198,7 @@ pub(crate) fn files(plan: &Plan, rows: &[Row<'_>]) -> Vec<(String, Vec<u8>)> {
         ("intervals", Some(intervals(plan, rows))),
         ("comparisons", Some(comparisons(plan, rows))),
         ("breakdown", crate::breakdown::breakdown(plan, rows)),
+        ("changes", crate::changes::changes(plan, rows)),
     ];
     let tables = tables.into_iter().filter_map(|(name, csv)| Some((name, csv?)));
     tables
@@ -201,8 +227,26 @@ fn parquet(csv: &[u8]) -> Vec<u8> {
 }
 
 /// Columns of real numbers besides the metrics.
-const REAL: [&str; 10] =
-    ["rate_rps", "mean", "lo", "hi", "difference", "difference_lo", "difference_hi", "ratio", "ratio_lo", "ratio_hi"];
+const REAL: [&str; 18] = [
+    "rate_rps",
+    "mean",
+    "lo",
+    "hi",
+    "difference",
+    "difference_lo",
+    "difference_hi",
+    "ratio",
+    "ratio_lo",
+    "ratio_hi",
+    "worst",
+    "worst_lo",
+    "worst_hi",
+    "worst_at_s",
+    "recovery_s",
+    "settled",
+    "settled_lo",
+    "settled_hi",
+];
 
 /// Values of one metric by seed, for the rows that have it.
 fn values(rows: &[&Row<'_>], metric: &Metric) -> Vec<(u64, f64)> {

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rand::{RngExt, seq::IndexedRandom};
 use serde_json::{Value, json};
 use trimtab_core::{RngStreams, SimTime, StreamRng};
-use trimtab_engine::{Happened, Mixing, Outcome, RunResult, Stepping};
+use trimtab_engine::{FleetEvent, FleetRecord, Happened, Mixing, Outcome, Row, RunResult, Stepping};
 use trimtab_sched::Registry;
 
 use crate::metrics::metrics;
@@ -84,8 +84,28 @@ features! {
     transfers,
     /// Cases with a router that takes time.
     slow_routers,
+    /// Cases in which instances failed at random.
+    random_faults,
+    /// Requests that completed after they had lost an instance.
+    rescued,
+    /// Requests that failed with their instance, as the spec wants.
+    failed_at_once,
+    /// Requests that completed on an instance that the router could not reach.
+    finished_out_of_reach,
+    /// Requests whose client asked again more than once.
+    asked_again,
+    /// Instances that started again after they had drained or failed.
+    came_back,
     /// Cases that an autoscaler changed, and nothing else.
     autoscaled,
+    /// Cases that this autoscaler changed.
+    scaled_by_reactive,
+    /// Cases that this autoscaler changed.
+    scaled_by_slo_target,
+    /// Cases that this autoscaler changed.
+    scaled_by_scheduled,
+    /// Cases that this autoscaler changed.
+    scaled_by_oracle,
     /// Cases with a closed loop.
     closed_loops,
 }
@@ -276,8 +296,20 @@ fn compare(scenario: &Scenario, by_run: &RunResult, by_step: &RunResult) -> Resu
     if scenario.workload.limit != Some(by_run.rows.len() as u64) {
         return Err(format!("{} requests were lost before they arrived", by_run.rows.len()));
     }
+    let served = by_run.rows.iter().filter(|row| row.outcome == Outcome::Completed).count() as u64;
+    let ended = by_run.instances.iter().map(|instance| instance.requests).sum::<u64>();
+    if served != ended {
+        return Err(format!("{served} requests were served, and {ended} were finished by instances"));
+    }
+    let (resends, asks) = (scenario.dynamics.retries, scenario.clients.map_or(0, |clients| clients.retries));
     for (id, row) in by_run.rows.iter().enumerate() {
         let served = row.outcome == Outcome::Completed;
+        let tries = row.retries <= row.lost.min(resends) + row.hung_up.min(asks) && row.hung_up <= asks + 1;
+        // It is sent anew after each loss and each hang-up, but not after the last one.
+        let given_up = row.outcome == Outcome::Failed;
+        if !tries || (served && row.retries < row.hung_up) || (!given_up && row.lost > resends + row.hung_up) {
+            return Err(format!("request {id} was tried too often or not often enough: {row:?}"));
+        }
         let ended = row.finish != SimTime::MAX && row.outcome != Outcome::Open;
         if !ended || (served && (row.first_token == SimTime::MAX || row.first_token > row.finish)) {
             return Err(format!("request {id} has no proper end: {row:?}"));
@@ -288,17 +320,22 @@ fn compare(scenario: &Scenario, by_run: &RunResult, by_step: &RunResult) -> Resu
 
 fn features(scenario: &Scenario, result: &RunResult) -> Features {
     let count = |outcome| result.rows.iter().filter(|row| row.outcome == outcome).count() as u64;
-    let sum = |f: fn(&trimtab_engine::Row) -> u32| result.rows.iter().map(|row| u64::from(f(row))).sum::<u64>();
+    let sum = |f: fn(&Row) -> u32| result.rows.iter().map(|row| u64::from(f(row))).sum::<u64>();
     let record = result.fleet.clone().unwrap_or_default();
     let happened = |what| record.events.iter().filter(|event| event.what == what).count() as u64;
     let of = |yes: bool| u64::from(yes);
+    let rows = |of: &dyn Fn(&Row) -> bool| result.rows.iter().filter(|row| of(row)).count() as u64;
+    let scaled_by = |kind: &str| {
+        let joined = record.events.iter().any(|event| matches!(event.what, Happened::Starting | Happened::Draining));
+        of(scenario.autoscaler.as_ref().is_some_and(|scaler| scaler.kind == kind) && joined)
+    };
     Features {
         completed: count(Outcome::Completed),
         rejected: count(Outcome::Rejected),
         failed: count(Outcome::Failed),
         retries: sum(|row| row.retries),
-        lost: record.lost,
-        hung_up: record.hung_up,
+        lost: sum(|row| row.lost),
+        hung_up: sum(|row| row.hung_up),
         migrations: sum(|row| row.migrations),
         preemptions: sum(|row| row.preemptions),
         hits: sum(|row| u32::from(row.hit_tokens > 0)),
@@ -317,10 +354,36 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         shadows: of(scenario.signals.prefix == Prefix::Shadow),
         transfers: of(scenario.transfer.is_some()),
         slow_routers: of(scenario.router.decision_us + scenario.router.network_us > 0.0),
+        random_faults: of(scenario.dynamics.mtbf_s.is_some() && happened(Happened::Failed) > 0),
+        rescued: rows(&|row| row.outcome == Outcome::Completed && row.lost > 0),
+        failed_at_once: rows(&|row| row.outcome == Outcome::Failed && row.lost > 0 && scenario.dynamics.retries == 0),
+        finished_out_of_reach: rows(&|row| row.outcome == Outcome::Completed && is_cut(&record, row)),
+        asked_again: rows(&|row| row.hung_up > 1),
+        came_back: came_back(&record),
+        scaled_by_reactive: scaled_by("reactive"),
+        scaled_by_slo_target: scaled_by("slo-target"),
+        scaled_by_scheduled: scaled_by("scheduled"),
+        scaled_by_oracle: scaled_by("oracle"),
         autoscaled: of(scenario.autoscaler.is_some()
             && scenario.event.is_empty()
             && scenario.dynamics.mtbf_s.is_none()
             && !record.events.is_empty()),
         closed_loops: of(scenario.workload.kind.as_deref() == Some("multi-turn")),
     }
+}
+
+/// Whether the router could not reach the instance of a request when it finished.
+fn is_cut(record: &FleetRecord, row: &Row) -> bool {
+    let mut own = record.events.iter().filter(|event| event.instance == row.instance && event.at < row.finish);
+    own.next_back().is_some_and(|event| event.what == Happened::Cut)
+}
+
+/// How often an instance started that had stopped or failed before.
+fn came_back(record: &FleetRecord) -> u64 {
+    let gone = |what| matches!(what, Happened::Stopped | Happened::Failed);
+    let again = |(n, event): &(usize, &FleetEvent)| {
+        event.what == Happened::Starting
+            && record.events[..*n].iter().any(|before| before.instance == event.instance && gone(before.what))
+    };
+    record.events.iter().enumerate().filter(again).count() as u64
 }

@@ -24,6 +24,9 @@ pub struct RequestRow {
     pub output_tokens: u64,
     pub preemptions: u64,
     pub migrations: u64,
+    pub retries: u64,
+    pub lost: u64,
+    pub hung_up: u64,
     pub outcome: &'static str,
 }
 
@@ -40,6 +43,7 @@ pub struct RequestRow {
 /// | `hit_tokens` `hit_blocks` | tokens, blocks | found cached at its first admission |
 /// | `recomputed_tokens` | tokens | processed again because of preemptions |
 /// | `preemptions` `migrations` | | how often it lost its KV, was moved before it started |
+/// | `retries` `lost` `hung_up` | | how often it was sent anew, by the router or by its client; lost its instance; was given up by its client |
 /// | `outcome` | | `completed`, `rejected` or `failed` |
 ///
 /// Seconds are the exact picoseconds divided by 1e12 and rounded once; below 2.5 hours of simulated time no two
@@ -66,6 +70,9 @@ pub fn requests_table(rows: &[RequestRow]) -> Table {
     add("recomputed_tokens", counts(rows, |row| row.recomputed_tokens));
     add("preemptions", counts(rows, |row| row.preemptions));
     add("migrations", counts(rows, |row| row.migrations));
+    add("retries", counts(rows, |row| row.retries));
+    add("lost", counts(rows, |row| row.lost));
+    add("hung_up", counts(rows, |row| row.hung_up));
     add("outcome", Column::text(rows.iter().map(|row| row.outcome)));
     table
 }

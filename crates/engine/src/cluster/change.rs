@@ -84,6 +84,7 @@ impl Simulation<'_> {
                 let index = instance.index();
                 if self.fleet.state(index) == State::Serving {
                     self.fleet.linked(index, self.now + span);
+                    self.silence(index);
                     self.part_with(index);
                     self.fleet.note(index, self.now, Happened::Cut);
                 }
@@ -93,8 +94,7 @@ impl Simulation<'_> {
                 if self.fleet.state(index) == State::Serving {
                     self.heal(index);
                     self.fleet.linked(index, self.now + span);
-                    self.reports.freeze(index, self.now, &self.instances);
-                    self.beliefs.get_mut().freeze(index);
+                    self.silence(index);
                     self.fleet.note(index, self.now, Happened::Frozen);
                 }
             }
@@ -231,6 +231,12 @@ impl Simulation<'_> {
     fn pace(&mut self, index: usize, thousandths: u64) {
         let cut = self.with_instance(index, |it, now, _| it.slow(thousandths, now));
         self.reschedule(index, cut);
+    }
+
+    /// The router hears nothing of an instance: what it last heard stays.
+    fn silence(&mut self, index: usize) {
+        self.reports.freeze(index, self.now, &self.instances);
+        self.beliefs.get_mut().freeze(index);
     }
 
     /// The router reaches an instance, and hears of it.

@@ -343,9 +343,12 @@ impl Simulation<'_> {
             match kind {
                 News::FirstToken => {
                     self.counters.prefilled(index, prompt, seq.booked_miss);
-                    self.recent.served += 1;
-                    let in_time = self.config.slo_ttft.is_some_and(|slo| since_arrival <= slo);
-                    self.recent.in_time += u64::from(in_time);
+                    // A request that lost its instance after its first token prefills again without another one.
+                    if self.rows[request.id.index()].first_token == self.now {
+                        self.recent.served += 1;
+                        let in_time = self.config.slo_ttft.is_some_and(|slo| since_arrival <= slo);
+                        self.recent.in_time += u64::from(in_time);
+                    }
                     self.tell(&Hook::FirstToken { request: request.id, instance, ttft: since_arrival });
                 }
                 News::Finished => {

@@ -65,7 +65,7 @@ impl Simulation<'_> {
             self.call_back(slot);
             self.seqs[slot].fetch = None;
         }
-        self.fleet.record.lost += 1;
+        self.rows[self.seqs[slot].request.id.index()].lost += 1;
         self.take_off_the_books(slot);
         if self.seqs[slot].hung_up {
             self.ask_again(slot);
@@ -132,9 +132,10 @@ impl Simulation<'_> {
 
     /// A client that hung up asks again, from scratch, or not any more.
     fn ask_again(&mut self, slot: u32) {
-        self.fleet.record.hung_up += 1;
         let Some(clients) = self.config.clients else { return };
         let seq = &mut self.seqs[slot];
+        let row = &mut self.rows[seq.request.id.index()];
+        row.hung_up += 1;
         (seq.hung_up, seq.patience, seq.generated) = (false, None, 0);
         seq.start_over();
         if seq.retries.hung_up == clients.retries {
@@ -143,7 +144,6 @@ impl Simulation<'_> {
         }
         let pause = clients.backoff.0.saturating_mul(1 << seq.retries.hung_up.min(20));
         seq.retries.hung_up += 1;
-        let row = &mut self.rows[seq.request.id.index()];
         row.retries += 1;
         row.first_token = SimTime::MAX;
         self.last = self.now;

@@ -11,9 +11,11 @@ use trimtab_core::{
 };
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
 use trimtab_engine::{
-    CacheConfig, Change, Clients, ClusterConfig, Dynamics, EvictionConfig, Generated, InstanceConfig, Link, Mixing,
-    Order, Promotion, Recovery, TierConfig, Visible, WritePolicy, evictions,
+    CacheConfig, Change, Clients, ClusterConfig, Dynamics, EvictionConfig, Faults, Generated, InstanceConfig, Link,
+    Mixing, Order, Promotion, Recovery, Scaling, TierConfig, Visible, WritePolicy, evictions,
 };
+
+use super::scaler::Curious;
 
 /// One random test case.
 #[derive(Clone)]
@@ -63,6 +65,17 @@ impl Case {
         if rng.random_bool(0.4) {
             let end = workload.requests.last().map_or(0, |last| last.arrival.0) + 10 * pace;
             config.dynamics = dynamics(rng, config.instances.len(), end, pace);
+            let rng = &mut RngStreams::new(seed).stream("random changes");
+            config.slo_ttft = Some(SimTime(pace * pick(rng, &[1, 5, 30])));
+            let times = |rng: &mut StreamRng, of: &[u64]| SimTime(pace * pick(rng, of) + rng.random_range(0..=1));
+            config.dynamics.faults =
+                rng.random_bool(0.3).then(|| Faults { mtbf: times(rng, &[4, 20, 100]), mttr: times(rng, &[0, 1, 10]) });
+            config.dynamics.scaling = rng.random_bool(0.3).then(|| Scaling {
+                every: SimTime(times(rng, &[1, 3, 10]).0.max(1)),
+                min: rng.random_range(1..=2),
+                max: rng.random_range(2..=4),
+                make: Arc::new(|| Box::new(Curious)),
+            });
         }
         config.clients = rng.random_bool(0.2).then(|| Clients {
             patience: SimTime(pace * pick(rng, &[1, 3, 10, 30]) + rng.random_range(0..=pace)),

@@ -47,6 +47,12 @@ impl Instance<'_> {
         self.waiting.iter().any(|w| w.request == request) || self.running.iter().any(|s| s.request == request)
     }
 
+    /// Waiting and running requests, as the instance last reported them.
+    pub(crate) fn report(&self) -> (u32, u32) {
+        let count = |n: usize| u32::try_from(n).expect("a test is small");
+        self.frozen.unwrap_or((count(self.waiting.len()), count(self.running.len())))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
@@ -85,6 +91,7 @@ impl Instance<'_> {
     /// A stopped instance knows nothing any more.
     pub(crate) fn forget(&mut self) {
         (self.cache, self.thousandths, self.paced, self.cut) = (super::blocks::Cache::default(), 1000, None, None);
+        self.frozen = None;
     }
 
     /// Loses the cached blocks that nobody pins, and says how many.
@@ -171,6 +178,8 @@ fn note_token(request: usize, now: SimTime, result: &mut NaiveResult) {
     row.output += 1;
     if row.first_token.is_none() {
         row.first_token = Some(now);
+        result.recent.first_tokens += 1;
+        result.recent.in_time += u64::from(result.slo.is_some_and(|slo| now - row.arrival <= slo));
     } else {
         result.gaps.push((now - result.last_token[request]).0);
     }

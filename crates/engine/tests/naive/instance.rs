@@ -69,6 +69,8 @@ pub(crate) struct Instance<'a> {
     pub(crate) paced: Option<u32>,
     /// Which change parted it from the router.
     pub(crate) cut: Option<u32>,
+    /// The report that stays, while none gets through.
+    pub(crate) frozen: Option<(u32, u32)>,
     /// Running requests without a client, which leave after the step in progress.
     pub(super) hung_up: Vec<usize>,
 }
@@ -99,6 +101,7 @@ impl<'a> Instance<'a> {
             thousandths: 1000,
             paced: None,
             cut: None,
+            frozen: None,
             hung_up: Vec::new(),
         }
     }

@@ -18,6 +18,8 @@ use std::rc::Rc;
 use trimtab_core::{FixedWorkload, Request, RngStreams, SimTime};
 use trimtab_engine::ClusterConfig;
 
+use super::common::scaler::Look;
+
 use fleet::Fleet;
 use instance::Instance;
 pub(crate) use reached::Reached;
@@ -57,6 +59,10 @@ pub(crate) struct NaiveRow {
     pub(crate) migrations: u32,
     /// Times it was sent anew after a failure or by its client.
     pub(crate) retries: u32,
+    /// Times its instance failed.
+    pub(crate) lost: u32,
+    /// Times its client hung up.
+    pub(crate) hung_up: u32,
     pub(crate) outcome: NaiveOutcome,
 }
 
@@ -74,19 +80,43 @@ pub(crate) struct NaiveResult {
     /// Of each request: tokens hit (at every admission) and tokens prefilled.
     hit_or_prefilled: Vec<u64>,
     last_token: Vec<SimTime>,
+    /// When instances started, served, stopped and failed.
+    pub(crate) turns: Vec<(SimTime, usize, Turn)>,
+    slo: Option<SimTime>,
+    /// What happened to requests since the autoscaler was last asked.
+    recent: Recent,
+}
+
+/// A turn in the life of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Starts,
+    Serves,
+    Stops,
+    Fails,
+}
+
+/// What happened to requests lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Recent {
+    first_tokens: u64,
+    in_time: u64,
+    turned_away: u64,
 }
 
 /// Runs the workload to its end. `route` names an instance for a request, given its index and the instances that can be
-/// chosen.
+/// chosen; `scale` says how many instances there should be.
 pub(crate) fn simulate(
     config: &ClusterConfig,
     workload: &FixedWorkload,
     route: &mut dyn FnMut(usize, &[usize]) -> usize,
+    scale: &mut dyn FnMut(&Look) -> u32,
 ) -> NaiveResult {
     let requests = &workload.requests;
     let mut result = NaiveResult {
         hit_or_prefilled: vec![0; requests.len()],
         last_token: vec![SimTime::ZERO; requests.len()],
+        slo: config.slo_ttft,
         ..NaiveResult::default()
     };
     let streams = RngStreams::new(config.seed);
@@ -120,10 +150,10 @@ pub(crate) fn simulate(
                 for request in instances[i].drop_hung_up() {
                     fleet.ask_again(request, now, &mut result);
                 }
-                fleet.stop_if_drained(i, now, &mut instances);
+                fleet.stop_if_drained(i, now, &mut instances, &mut result);
             }
         }
-        fleet.change(now, &mut instances, &mut result);
+        fleet.change(now, &mut instances, scale, &mut result);
         while let Some(index) = fleet.next_decision(now) {
             fleet.begin_to_wait(index, now);
             place(index, now, &mut instances, &mut fleet, route, &mut result);
@@ -182,6 +212,7 @@ fn place(
         instances[target].enqueue(index, fleet.generated[index], now);
     } else {
         row.outcome = NaiveOutcome::Rejected;
+        result.recent.turned_away += 1;
         (row.output, row.finish) = (0, None);
         fleet.ended(index);
         result.reached.rejections += 1;
@@ -205,6 +236,8 @@ fn row(request: &Request) -> NaiveRow {
         preemptions: 0,
         migrations: 0,
         retries: 0,
+        lost: 0,
+        hung_up: 0,
         outcome: NaiveOutcome::Completed,
     }
 }

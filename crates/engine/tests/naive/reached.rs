@@ -73,6 +73,12 @@ counters! {
     drained_requests,
     /// Requests of an instance that failed.
     lost_requests,
+    /// Failures at random.
+    faults,
+    /// Answers of an autoscaler that changed something.
+    scalings,
+    /// Looks of an autoscaler at a report that was out of date.
+    stale_looks,
     slow_instances,
     /// Instances that the router could not reach for a while.
     cuts,

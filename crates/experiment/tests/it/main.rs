@@ -6,6 +6,7 @@ mod autoscalers;
 mod capacity;
 mod golden;
 mod merge;
+mod mixed;
 mod robust;
 mod shipped;
 mod spec;
