@@ -221,6 +221,21 @@ pub struct TierConfig {
     pub prefetch: bool,
     /// Whether a prefill can run while what it builds on comes in, as it can layer by layer.
     pub overlapped: bool,
+    /// What the memory of an instance outlives. A pool outlives all.
+    pub survives: Survives,
+}
+
+/// What the memory behind the cache of an instance outlives. An instance that leaves for good always takes it along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Survives {
+    /// It goes with the instance, as memory of its process does.
+    #[default]
+    Nothing,
+    /// Restarts, as memory of a process beside it does that is stopped in order.
+    Restart,
+    /// Failures that are repaired, too.
+    Failure,
 }
 
 /// When blocks are written to a tier.

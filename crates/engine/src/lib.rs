@@ -30,7 +30,7 @@ mod trial;
 pub use cluster::{build_context, prefill_tokens_per_s, run};
 pub use config::{
     CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal, Promotion,
-    RouterConfig, SignalsConfig, SignalsOff, Stepping, TierConfig, TransferConfig, Visible, WritePolicy,
+    RouterConfig, SignalsConfig, SignalsOff, Stepping, Survives, TierConfig, TransferConfig, Visible, WritePolicy,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
 pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery, Scaling};

@@ -61,6 +61,11 @@ impl Tier {
         }
     }
 
+    /// Forgets everything, reads that are under way included.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.config, self.pending.len(), self.block);
+    }
+
     /// Takes what a member writes, in its order.
     pub(crate) fn write(&mut self, member: usize, spills: impl Iterator<Item = Spill>) {
         self.pending[member].extend(spills);

@@ -3,7 +3,7 @@
 use trimtab_core::{SimTime, nearest_name};
 use trimtab_engine::{
     ClusterConfig, EvictionConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff,
-    Stepping, TierConfig, TransferConfig, evictions,
+    Stepping, Survives, TierConfig, TransferConfig, evictions,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
@@ -81,12 +81,6 @@ impl Scenario {
         if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }
-        let tier = self.cluster.tier()?;
-        if tier.is_some() && (self.clients.is_some() || !dynamics.is_static()) {
-            let field = if self.cluster.host.is_some() { "cluster.host" } else { "cluster.pool" };
-            let detail = "memory behind the caches needs a cluster that does not change and clients that wait";
-            return Err(invalid(field, detail));
-        }
         Ok(ClusterConfig {
             seed: self.seed,
             stepping,
@@ -94,7 +88,7 @@ impl Scenario {
             series,
             signals: self.signals.config()?,
             router: self.router.config()?,
-            tier,
+            tier: self.cluster.tier()?,
             transfer: self.transfer.map(|transfer| transfer.config(&self.cluster, instances.len())).transpose()?,
             dynamics,
             clients: self.clients.map(|clients| clients.config()).transpose()?,
@@ -146,11 +140,14 @@ impl Tier {
             let detail = "is for pools: host memory has one reader";
             return Err(invalid("cluster.host.total_bandwidth_gb_s", detail));
         }
+        if self.survives != Survives::Nothing && shared {
+            return Err(invalid("cluster.pool.survives", "is for host memory: a pool outlives its instances"));
+        }
         let link = Link {
             ps_per_token: time(self.bandwidth_gb_s)?.0,
             latency: span("latency_us of the tier", self.latency_us, "us", 1e6)?,
         };
-        let Self { capacity_tokens, write, promotion, prefetch, overlapped, .. } = *self;
+        let Self { capacity_tokens, write, promotion, prefetch, overlapped, survives, .. } = *self;
         Ok(TierConfig {
             blocks: capacity_tokens / u64::from(cluster.block_tokens),
             shared,
@@ -160,6 +157,7 @@ impl Tier {
             promotion,
             prefetch,
             overlapped,
+            survives,
         })
     }
 }

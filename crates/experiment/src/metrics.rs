@@ -149,6 +149,9 @@ pub struct HitRatio {
     pub full_blocks: Option<f64>,
     /// Mean over requests of hit tokens over prompt tokens.
     pub per_request: Option<f64>,
+    /// Of the first, what was in the cache itself; absent without a tier behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_tokens: Option<f64>,
     /// Of the first, what was read from the tier behind the cache; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded_tokens: Option<f64>,
@@ -163,6 +166,9 @@ pub struct InstanceMetrics {
     pub busy_share: f64,
     /// Hit tokens over prompt tokens.
     pub hit_ratio: Option<f64>,
+    /// Of these, what was read from the tier behind the cache; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded_ratio: Option<f64>,
     /// Time mean of requests in the batch.
     pub running: f64,
     /// Time mean of the share of KV blocks held by the batch.
@@ -254,7 +260,7 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         per_class: fairness::parts(measured, &slowdowns, &objectives, |row| row.priority.into()),
         per_tenant,
         per_instance: (0..result.instances.len())
-            .map(|i| instance(&result.instances[i], lifetime(result, i, makespan)))
+            .map(|i| instance(&result.instances[i], lifetime(result, i, makespan), tiered))
             .collect(),
         fleet: result.fleet.as_ref().map(|record| fleet(scenario, result, record, measured, &objectives)),
     }
@@ -330,6 +336,7 @@ fn hit_ratio(rows: &[Row], instances: &[InstanceTotals], tiered: bool) -> HitRat
         n += 1;
     }
     HitRatio {
+        device_tokens: tiered.then(|| ratio(hit_tokens - loaded, tokens)).flatten(),
         loaded_tokens: tiered.then(|| ratio(loaded, tokens)).flatten(),
         tokens: ratio(hit_tokens, tokens),
         blocks: ratio(hit_blocks, blocks),
@@ -357,12 +364,13 @@ fn hotspot_share(result: &RunResult, makespan: SimTime) -> f64 {
     if all == 0 { 0.0 } else { hot as f64 / all as f64 }
 }
 
-fn instance(totals: &InstanceTotals, makespan: SimTime) -> InstanceMetrics {
+fn instance(totals: &InstanceTotals, makespan: SimTime, tiered: bool) -> InstanceMetrics {
     let mean = |integral: u128| if makespan.0 == 0 { 0.0 } else { integral as f64 / makespan.0 as f64 };
     InstanceMetrics {
         requests: totals.requests,
         busy_share: mean(u128::from(totals.integrals.busy)),
         hit_ratio: ratio(totals.hit_tokens, totals.prompt_tokens),
+        loaded_ratio: tiered.then(|| ratio(totals.loaded_tokens, totals.prompt_tokens)).flatten(),
         running: mean(totals.integrals.running),
         kv_use: mean(totals.integrals.used_blocks) / totals.total_blocks as f64,
         pending_tokens: mean(totals.integrals.pending_tokens),

@@ -30,6 +30,7 @@ pub fn requests(result: &RunResult) -> Table {
         instance: some(row.routed).map(|_| row.instance.0),
         prompt_tokens: row.prompt_tokens.into(),
         hit_tokens: row.hit_tokens.into(),
+        loaded_tokens: row.loaded_tokens.into(),
         hit_blocks: row.hit_blocks.into(),
         recomputed_tokens: row.recomputed_tokens,
         output_tokens: row.output_tokens.into(),

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_engine::cost::{PredictionError, WeightType};
-use trimtab_engine::{CacheConfig, Mixing, Promotion, WritePolicy};
+use trimtab_engine::{CacheConfig, Mixing, Promotion, Survives, WritePolicy};
 use trimtab_workload::{ArrivalSpec, ZeroOutput};
 
 pub use crate::dynamics::{Autoscaler, Clients, Dynamics, Event, Group};
@@ -175,6 +175,9 @@ pub struct Tier {
     /// Whether prefill and reading overlap, layer by layer.
     #[serde(default)]
     pub overlapped: bool,
+    /// What host memory outlives: nothing, restarts of its instance, or its failures, too. A pool outlives all.
+    #[serde(default)]
+    pub survives: Survives,
     /// Bytes of KV of a token, all cards of an instance together; the model's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_bytes_per_token: Option<f64>,

@@ -77,6 +77,8 @@ pub const METRICS: &[Metric] = metrics! {
     "hit_ratio_blocks" higher |r| r.metrics.hit_ratio.blocks;
     "hit_ratio_full_blocks" higher |r| r.metrics.hit_ratio.full_blocks;
     "hit_ratio_per_request" higher |r| r.metrics.hit_ratio.per_request;
+    "hit_ratio_device_tokens" higher |r| r.metrics.hit_ratio.device_tokens.or(r.metrics.hit_ratio.tokens);
+    "hit_ratio_loaded_tokens" none |r| r.metrics.hit_ratio.loaded_tokens;
     "load_cv" lower |r| Some(r.metrics.load_cv);
     "hotspot_share" lower |r| Some(r.metrics.hotspot_share);
     "preemptions" lower |r| Some(r.metrics.preemptions as f64);

@@ -6,11 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rand::{RngExt, seq::IndexedRandom};
 use serde_json::{Value, json};
 use trimtab_core::{RngStreams, SimTime, StreamRng};
-use trimtab_engine::{FleetEvent, FleetRecord, Happened, Mixing, Outcome, Row, RunResult, Stepping};
+use trimtab_engine::{
+    FleetEvent, FleetRecord, Happened, Mixing, Outcome, Promotion, Row, RunResult, Stepping, Survives, WritePolicy,
+    evictions,
+};
 use trimtab_sched::Registry;
 
 use crate::metrics::metrics;
-use crate::scenario::{Autoscaler, Clients, Cluster, Cost, Event, Group, Order, Prefix, Scenario, Transfer};
+use crate::scenario::{Autoscaler, Clients, Cluster, Cost, Event, Group, Order, Prefix, Scenario, Tier, Transfer};
 use crate::simulate;
 
 macro_rules! features {
@@ -108,6 +111,17 @@ features! {
     scaled_by_oracle,
     /// Cases with a closed loop.
     closed_loops,
+    /// Cases with another order of eviction than LRU in which blocks were evicted.
+    other_evictions,
+    /// Requests that read from host memory, and from a pool.
+    host_reads,
+    pool_reads,
+    /// The same in clusters that lost instances or were scaled, and with clients that hung up.
+    reads_amid_failures,
+    reads_amid_scaling,
+    reads_amid_hang_ups,
+    /// Cases whose host memory outlives more than nothing, with instances that stopped or failed.
+    surviving_memories,
 }
 
 fn pick<T: Clone>(rng: &mut StreamRng, choices: &[T]) -> T {
@@ -171,7 +185,33 @@ pub fn case(seed: u64, registry: &Registry) -> Scenario {
     if rng.random_bool(0.2) {
         scenario.autoscaler = Some(autoscaler(rng, &scenario));
     }
+    let open = scenario.workload.kind.as_deref() != Some("multi-turn");
+    let def = pick(rng, evictions());
+    if rng.random_bool(0.5) && (open || !def.clairvoyant) {
+        scenario.cluster.eviction = def.name.into();
+    }
+    match rng.random_range(0..4) {
+        0 => scenario.cluster.host = Some(tier(rng, false)),
+        1 => scenario.cluster.pool = Some(tier(rng, true)),
+        _ => {}
+    }
     scenario
+}
+
+fn tier(rng: &mut StreamRng, pool: bool) -> Tier {
+    let survives = pick(rng, &[Survives::Nothing, Survives::Restart, Survives::Failure]);
+    Tier {
+        capacity_tokens: pick(rng, &[5_000, 100_000]),
+        bandwidth_gb_s: pick(rng, &[0.5, 10.0, 200.0]),
+        latency_us: pick(rng, &[0.0, 500.0]),
+        total_bandwidth_gb_s: (pool && rng.random_bool(0.5)).then_some(10.0),
+        write: pick(rng, &[WritePolicy::Back, WritePolicy::Through]),
+        promotion: pick(rng, &[Promotion::Copy, Promotion::Move]),
+        prefetch: rng.random_bool(0.5),
+        overlapped: rng.random_bool(0.5),
+        survives: if pool { Survives::Nothing } else { survives },
+        kv_bytes_per_token: Some(50_000.0),
+    }
 }
 
 fn cluster(rng: &mut StreamRng) -> Cluster {
@@ -329,6 +369,9 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         let joined = record.events.iter().any(|event| matches!(event.what, Happened::Starting | Happened::Draining));
         of(scenario.autoscaler.as_ref().is_some_and(|scaler| scaler.kind == kind) && joined)
     };
+    let evicted = result.instances.iter().map(|instance| instance.evicted_blocks).sum();
+    let reads = sum(|row| u32::from(row.loaded_tokens > 0));
+    let survives = scenario.cluster.host.is_some_and(|host| host.survives != Survives::Nothing);
     Features {
         completed: count(Outcome::Completed),
         rejected: count(Outcome::Rejected),
@@ -339,7 +382,7 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         migrations: sum(|row| row.migrations),
         preemptions: sum(|row| row.preemptions),
         hits: sum(|row| u32::from(row.hit_tokens > 0)),
-        evictions: result.instances.iter().map(|instance| instance.evicted_blocks).sum(),
+        evictions: evicted,
         joined: happened(Happened::Joined),
         stopped: happened(Happened::Stopped),
         failures: happened(Happened::Failed),
@@ -369,6 +412,13 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
             && scenario.dynamics.mtbf_s.is_none()
             && !record.events.is_empty()),
         closed_loops: of(scenario.workload.kind.as_deref() == Some("multi-turn")),
+        other_evictions: of(scenario.cluster.eviction != "lru" && evicted > 0),
+        host_reads: if scenario.cluster.host.is_some() { reads } else { 0 },
+        pool_reads: if scenario.cluster.pool.is_some() { reads } else { 0 },
+        reads_amid_failures: if happened(Happened::Failed) > 0 { reads } else { 0 },
+        reads_amid_scaling: if scenario.autoscaler.is_some() { reads } else { 0 },
+        reads_amid_hang_ups: if record.hung_up > 0 { reads } else { 0 },
+        surviving_memories: of(survives && happened(Happened::Failed) + happened(Happened::Stopped) > 0),
     }
 }
 

@@ -19,6 +19,7 @@ pub struct RequestRow {
     pub instance: Option<u32>,
     pub prompt_tokens: u64,
     pub hit_tokens: u64,
+    pub loaded_tokens: u64,
     pub hit_blocks: u64,
     pub recomputed_tokens: u64,
     pub output_tokens: u64,
@@ -41,6 +42,7 @@ pub struct RequestRow {
 /// | `instance` | | the instance that served it, from 0 |
 /// | `prompt_tokens` `output_tokens` | tokens | its lengths |
 /// | `hit_tokens` `hit_blocks` | tokens, blocks | found cached at its first admission |
+/// | `loaded_tokens` | tokens | of the hit ones, read from the memory behind the cache; the others were in the cache itself |
 /// | `recomputed_tokens` | tokens | processed again because of preemptions |
 /// | `preemptions` `migrations` | | how often it lost its KV, was moved before it started |
 /// | `retries` `lost` `hung_up` | | how often it was sent anew, by the router or by its client; lost its instance; was given up by its client |
@@ -66,6 +68,7 @@ pub fn requests_table(rows: &[RequestRow]) -> Table {
     add("prompt_tokens", counts(rows, |row| row.prompt_tokens));
     add("output_tokens", counts(rows, |row| row.output_tokens));
     add("hit_tokens", counts(rows, |row| row.hit_tokens));
+    add("loaded_tokens", counts(rows, |row| row.loaded_tokens));
     add("hit_blocks", counts(rows, |row| row.hit_blocks));
     add("recomputed_tokens", counts(rows, |row| row.recomputed_tokens));
     add("preemptions", counts(rows, |row| row.preemptions));

@@ -143,6 +143,8 @@ fn request_rows_become_seconds_and_missing_cells() {
         first_token: Some(time(1750)),
         finish: Some(time(3000)),
         instance: Some(3),
+        hit_tokens: 96,
+        loaded_tokens: 64,
         outcome: "completed",
         ..RequestRow::default()
     };
@@ -164,6 +166,8 @@ fn request_rows_become_seconds_and_missing_cells() {
     check("e2e_s", Some(2.0), None);
     check("finish_s", Some(3.0), Some(2.0));
     check("instance", Some(3.0), None);
+    check("hit_tokens", Some(96.0), Some(0.0));
+    check("loaded_tokens", Some(64.0), Some(0.0));
 }
 
 proptest! {

@@ -288,10 +288,16 @@ fn table(scenario: &Scenario, m: &Metrics) -> String {
     lines.push(String::new());
     let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.4}"));
     let h = &m.hit_ratio;
-    let facts = [
+    let mut facts = vec![
         ("within TTFT objective", share(m.slo_attainment)),
         ("within all objectives", share(m.joint_attainment)),
         ("hit ratio by tokens", share(h.tokens)),
+    ];
+    if h.loaded_tokens.is_some() {
+        let behind = if scenario.cluster.pool.is_some() { "  read from the pool" } else { "  read from the host" };
+        facts.extend([("  in the cache itself", share(h.device_tokens)), (behind, share(h.loaded_tokens))]);
+    }
+    facts.extend([
         ("  by blocks", share(h.blocks)),
         ("  by full blocks", share(h.full_blocks)),
         ("  mean per request", share(h.per_request)),
@@ -307,8 +313,8 @@ fn table(scenario: &Scenario, m: &Metrics) -> String {
         ("migrations", m.migrations.to_string()),
         ("evicted blocks", m.evicted_blocks.to_string()),
         ("engine iterations", m.iterations.to_string()),
-    ];
-    lines.extend(facts.map(|(name, value)| format!("{name:24}{value:>12}")));
+    ]);
+    lines.extend(facts.into_iter().map(|(name, value)| format!("{name:24}{value:>12}")));
     lines.join("\n") + "\n"
 }
 

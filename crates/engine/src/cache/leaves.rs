@@ -11,6 +11,8 @@ use crate::eviction::{Eviction, Run, Use, User};
 #[derive(Clone, Debug)]
 pub(super) struct Leaves {
     policy: Box<dyn Eviction>,
+    /// The policy as it was at first.
+    fresh: Box<dyn Eviction>,
     /// By record.
     places: Vec<Place>,
     /// The runs of the use that is told.
@@ -31,7 +33,12 @@ struct Place {
 
 impl Leaves {
     pub(super) fn new(policy: Box<dyn Eviction>) -> Self {
-        Self { policy, places: Vec::new(), told: Vec::new() }
+        Self { fresh: policy.fork(), policy, places: Vec::new(), told: Vec::new() }
+    }
+
+    /// Nothing is resident, and the policy knows nothing any more.
+    pub(super) fn restart(&mut self) {
+        self.policy = self.fresh.fork();
     }
 
     fn place(&mut self, slot: u32) -> &mut Place {

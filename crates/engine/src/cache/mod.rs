@@ -340,11 +340,23 @@ impl KvCache {
         }
     }
 
-    /// Loses all cached blocks that nobody pins; they do not count as evicted.
+    /// Loses all cached blocks that nobody pins; they do not count as evicted, and go to no tier.
     pub(crate) fn flush(&mut self) {
-        let blocks = self.cached;
-        self.evict(blocks);
-        self.evicted -= blocks;
+        let (blocks, spills) = (self.cached, self.spills.take());
+        if blocks > 0 {
+            self.evict(blocks);
+            self.evicted -= blocks;
+        }
+        self.spills = spills;
+    }
+
+    /// Starts again as new. Nobody may hold blocks.
+    pub(crate) fn restart(&mut self) {
+        self.flush();
+        assert_eq!(self.free, self.total, "invariant: nobody holds blocks of an instance that stopped");
+        if let Some(leaves) = &mut self.leaves {
+            leaves.restart();
+        }
     }
 
     /// Checks the conservation of blocks. Cheap enough for every event.

@@ -6,6 +6,7 @@ use trimtab_sched::{ClusterView, Hook, Signals};
 
 use super::Simulation;
 use super::fleet::{Due, State};
+use crate::config::Survives;
 use crate::cost::UNSLOWED;
 use crate::dynamics::{Change, Faults, Happened};
 use crate::instance::Instance;
@@ -171,7 +172,10 @@ impl Simulation<'_> {
     /// An instance takes no more requests, gives back what it has not started, and stops once the rest is done.
     fn drain(&mut self, index: usize, back: bool) {
         match self.fleet.state(index) {
-            State::Starting => self.fleet.stops(index, self.now, Happened::Stopped, false),
+            State::Starting => {
+                self.fleet.stops(index, self.now, Happened::Stopped, false);
+                self.part_from_memory(index, None);
+            }
             State::Serving => {
                 self.heal(index);
                 self.fleet.drains(index, self.now, back);
@@ -198,9 +202,19 @@ impl Simulation<'_> {
             return;
         }
         self.with_instance(index, |it, now, _| it.stop(now));
+        self.part_from_memory(index, back.then_some(Survives::Restart));
         self.gone(index, Happened::Stopped, false);
         if back {
             self.start(index);
+        }
+    }
+
+    /// An instance that stopped or failed loses the memory behind its cache, unless that outlives this; `None` for an
+    /// instance that is gone for good.
+    fn part_from_memory(&mut self, index: usize, this: Option<Survives>) {
+        let kept = |survives| this.is_some_and(|this| survives >= this);
+        if self.config.tier.is_some_and(|tier| !tier.shared && !kept(tier.survives)) {
+            self.instances[index].borrow_mut().lose_tier();
         }
     }
 
@@ -216,6 +230,7 @@ impl Simulation<'_> {
         let was_member = self.fleet.exit(index);
         let mut lost = self.with_instance(index, Instance::fail);
         lost.extend(&self.transit[index]);
+        self.part_from_memory(index, repair.map(|_| Survives::Failure));
         self.gone(index, Happened::Failed, repair.is_some());
         if was_member {
             self.tell(&Hook::Left { instance: InstanceId::from_index(index) });

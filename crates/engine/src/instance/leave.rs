@@ -17,8 +17,7 @@ impl Instance {
     /// Stops, empty as it is: it would start again as new.
     pub(crate) fn stop(&mut self, now: SimTime) {
         self.measure(now);
-        self.cache.flush();
-        assert_eq!(self.cache.used(), 0, "invariant: nobody holds blocks of an instance that stopped");
+        self.cache.restart();
         (self.cost, self.next_cost) = (Arc::clone(&self.config.cost), None);
     }
 

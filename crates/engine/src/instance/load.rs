@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use trimtab_core::SimTime;
+use trimtab_core::{PS_PER_S, SimTime};
 
 use super::{Instance, World};
 use crate::cache::Chain;
+use crate::cluster::prefill_tokens_per_s;
 use crate::seq::Seq;
 use crate::tier::Tier;
 
@@ -22,6 +23,15 @@ impl Behind {
     pub(super) fn fork(&self) -> Self {
         Self { tier: Rc::new(RefCell::new(self.tier.borrow().clone())), member: self.member }
     }
+}
+
+/// What a tier holds of a prompt is weighed in at most so many ranges of blocks.
+const RANGES: u32 = 64;
+
+/// How many of `held` blocks could be read: all, or up to the end of a range.
+fn split_points(held: u32) -> impl Iterator<Item = u32> {
+    let range = held.div_ceil(RANGES).max(1);
+    (1..=held.div_ceil(range)).map(move |ranges| (ranges * range).min(held))
 }
 
 /// Blocks that a request would read from the tier: from and up to which one of its chain, and when they are all there.
@@ -51,23 +61,61 @@ impl Instance {
         }
     }
 
-    /// What a request that finds `cached` blocks in the cache should read from the tier now, if that is sooner than
-    /// computing it. A choice in between all and nothing is never better without overlap: the time to compute the rest is
-    /// concave in what is read.
-    fn worth_loading(&self, seq: &Seq, chain: &Chain<'_>, cached: u32, now: SimTime) -> Option<Load> {
+    /// Loses the tier's memory, and what was on its way there.
+    pub(crate) fn lose_tier(&mut self) {
+        self.cache.drain_spills().for_each(drop);
+        if let Some(behind) = &self.behind {
+            behind.tier.borrow_mut().clear();
+        }
+    }
+
+    /// What a request that finds `cached` blocks in the cache should read from the tier now, if its prefill can begin at
+    /// `start`: as many of the blocks that are there as make its estimated time least, and of such numbers the least.
+    fn worth_loading(
+        &self,
+        seq: &Seq,
+        chain: &Chain<'_>,
+        cached: u32,
+        (now, start): (SimTime, SimTime),
+    ) -> Option<Load> {
         let behind = self.behind.as_ref()?;
         let tier = behind.tier.borrow();
         let block = self.config.block_tokens;
-        let upto = cached + tier.held(chain, cached, seq.hit_limit(chain, block));
-        let (with, without) = (seq.hit_tokens(chain, upto, block), seq.hit_tokens(chain, cached, block));
-        if with <= without {
-            return None;
+        let held = tier.held(chain, cached, seq.hit_limit(chain, block));
+        let without = seq.hit_tokens(chain, cached, block);
+        let overlapped = tier.config.overlapped;
+        let mut best = (self.estimate(seq, without, 0, overlapped), None);
+        for blocks in split_points(held) {
+            let upto = cached + blocks;
+            let with = seq.hit_tokens(chain, upto, block);
+            if with > without {
+                let ready = tier.end(behind.member, with - without, now);
+                let time = self.estimate(seq, with, ready.saturating_since(start).0, overlapped);
+                if time < best.0 {
+                    best = (time, Some(Load { from: cached, upto, ready }));
+                }
+            }
         }
-        let ready = tier.end(behind.member, with - without, now);
-        let compute = |hit: u32| self.config.cost.prefill_time(seq.target - hit, hit, self.config.max_batched_tokens);
-        let (wait, rest) = ((ready - now).0, compute(with));
-        let loading = if tier.config.overlapped { wait.max(rest) } else { wait.saturating_add(rest) };
-        (loading < compute(without)).then_some(Load { from: cached, upto, ready })
+        best.1
+    }
+
+    /// How long a request takes that finds `hit` tokens and has to wait for some of them: its first step is not over, or
+    /// does not begin, before they are there.
+    fn estimate(&self, seq: &Seq, hit: u32, wait: u64, overlapped: bool) -> u64 {
+        let (cost, budget) = (&self.config.cost, self.config.max_batched_tokens);
+        let rest = seq.target - hit;
+        let chunk = rest.min(budget);
+        let first = cost.prefill_time(chunk, hit, budget);
+        let later = cost.prefill_time(rest - chunk, hit + chunk, budget);
+        let first = if overlapped { first.max(wait) } else { first.saturating_add(wait) };
+        first.saturating_add(later)
+    }
+
+    /// When a request that joins the queue now could begin: after the prefill of what is ahead of it.
+    fn expected_start(&self, now: SimTime) -> SimTime {
+        let ahead = u128::from(self.pending) * u128::from(PS_PER_S);
+        let wait = ahead / u128::from(prefill_tokens_per_s(&self.config).max(1));
+        u64::try_from(wait).ok().and_then(|wait| now.checked_add(SimTime(wait))).unwrap_or(SimTime::MAX)
     }
 
     /// Takes the links for what a request reads.
@@ -87,7 +135,7 @@ impl Instance {
         let seq = &world.seqs[slot];
         let chain = seq.chain(world.forest, &self.config);
         let cached = self.cache.peek(&chain, seq.hit_limit(&chain, self.config.block_tokens)).blocks;
-        let load = self.worth_loading(seq, &chain, cached, now);
+        let load = self.worth_loading(seq, &chain, cached, (now, self.expected_start(now)));
         if let Some(load) = load {
             self.book(load, seq, &chain, cached, now);
         }
@@ -104,7 +152,7 @@ impl Instance {
         let ahead = seq.prefetched.filter(|load| load.from <= cached && load.upto.min(limit) > cached);
         let load = match ahead {
             Some(load) => Some(Load { upto: load.upto.min(limit), ..load }),
-            None => self.worth_loading(seq, &chain, cached, now).inspect(|&load| {
+            None => self.worth_loading(seq, &chain, cached, (now, now)).inspect(|&load| {
                 self.book(load, seq, &chain, cached, now);
             }),
         };
@@ -121,5 +169,21 @@ impl Instance {
         let wait = std::mem::take(&mut self.loading_until).saturating_since(now).0;
         let overlapped = self.behind.as_ref().is_some_and(|behind| behind.tier.borrow().config.overlapped);
         if overlapped { span.max(wait) } else { span + wait }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_points;
+
+    #[test]
+    fn split_points_are_all_blocks_or_64_ranges() {
+        for held in [0, 1, 2, 63, 64, 65, 100, 1000, 100_000] {
+            let points: Vec<u32> = split_points(held).collect();
+            assert!(points.is_sorted_by(|a, b| a < b) && points.len() <= 64, "{held}: {points:?}");
+            assert_eq!(points.last().copied(), (held > 0).then_some(held));
+            let widest = points.iter().scan(0, |before, &point| Some(point - std::mem::replace(before, point))).max();
+            assert!(widest.unwrap_or(0) <= held.div_ceil(64), "{held}: {points:?}");
+        }
     }
 }

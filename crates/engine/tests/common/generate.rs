@@ -12,7 +12,7 @@ use trimtab_core::{
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
 use trimtab_engine::{
     CacheConfig, Change, Clients, ClusterConfig, Dynamics, EvictionConfig, Faults, Generated, InstanceConfig, Link,
-    Mixing, Order, Promotion, Recovery, Scaling, TierConfig, Visible, WritePolicy, evictions,
+    Mixing, Order, Promotion, Recovery, Scaling, Survives, TierConfig, Visible, WritePolicy, evictions,
 };
 
 use super::scaler::Curious;
@@ -83,13 +83,6 @@ impl Case {
             retries: pick(rng, &[0, 1, 3]),
             backoff: SimTime(pick(rng, &[0, 1, pace, 10 * pace])),
         });
-        if config.clients.is_some() || !config.dynamics.is_static() {
-            // Clusters that change have no tiers, and keep their blocks in the order of release.
-            config.tier = None;
-            for instance in &mut config.instances {
-                instance.eviction = EvictionConfig::default();
-            }
-        }
         Self { config, workload, route }
     }
 
@@ -282,6 +275,7 @@ fn tier(rng: &mut StreamRng, instances: &[InstanceConfig], pace: u64) -> Option<
         promotion: pick(rng, &[Promotion::Copy, Promotion::Move]),
         prefetch: rng.random_bool(0.75),
         overlapped: rng.random_bool(0.5),
+        survives: pick(rng, &[Survives::Nothing, Survives::Restart, Survives::Failure]),
     };
     rng.random_bool(0.9).then_some(tier)
 }

@@ -5,6 +5,7 @@ use trimtab_engine::Generated;
 
 use super::NaiveResult;
 use super::blocks::{Held, Name, full_name};
+use super::chooser::Chooser;
 use super::instance::{Instance, Sequence, Waiting, Work};
 
 impl Instance<'_> {
@@ -63,6 +64,7 @@ impl Instance<'_> {
         self.waiting = stay;
         for w in &leave {
             generated[w.request] = w.generated;
+            self.ahead.remove(&w.request);
         }
         leave.iter().map(|w| w.request).collect()
     }
@@ -92,20 +94,32 @@ impl Instance<'_> {
     pub(crate) fn forget(&mut self) {
         (self.cache, self.thousandths, self.paced, self.cut) = (super::blocks::Cache::default(), 1000, None, None);
         self.frozen = None;
+        self.chooser = Chooser::new(self.config, self.rng.clone());
+        self.ahead.clear();
+        self.reading_until = SimTime::ZERO;
     }
 
     /// Loses the cached blocks that nobody pins, and says how many.
-    pub(crate) fn flush(&mut self) -> u64 {
-        let all: Vec<Name> = self.cache.released.keys().copied().collect();
-        let lost: Vec<Name> = all.into_iter().filter(|&name| !self.is_pinned(Held::Shared(name))).collect();
-        self.cache.released.retain(|name, _| !lost.contains(name));
-        lost.len() as u64
+    pub(crate) fn flush(&mut self, now: SimTime) -> u64 {
+        self.now = now;
+        let loose = |it: &Self| it.cache.released.keys().filter(|&&name| !it.is_pinned(Held::Shared(name))).count();
+        let lost = loose(self) as u64;
+        if lost > 0 {
+            self.begin_choice(lost);
+        }
+        for _ in 0..lost {
+            let victim = self.choose();
+            self.cache.released.remove(&victim);
+            self.note_loss(victim);
+        }
+        lost
     }
 
     /// A client hangs up: a request that waits is gone at once (true).
     pub(crate) fn hang_up(&mut self, request: usize) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|w| w.request != request);
+        self.ahead.remove(&request);
         self.hung_up.extend(self.running.iter().map(|s| s.request).filter(|&running| running == request));
         self.waiting.len() < before
     }
@@ -135,7 +149,10 @@ impl Instance<'_> {
         row.recomputed += u64::from(if s.decodes() { prompt + s.generated } else { s.done });
         result.reached.preemptions += 1;
         result.reached.partial_preemptions += u64::from(!s.decodes());
-        self.waiting.insert(0, Waiting { request: s.request, generated: s.generated, preempted: true });
+        self.waiting.insert(
+            0,
+            Waiting { request: s.request, generated: s.generated, preempted: true, pending: prompt + s.generated },
+        );
         let computed = if s.decodes() { prompt + s.generated - 1 } else { s.done };
         self.release(s, computed, false);
     }

@@ -1,7 +1,7 @@
 //! The changes of a cluster and the requests that they hit, as plainly as possible.
 
 use trimtab_core::{RngStreams, SimTime, StreamRng, exponential};
-use trimtab_engine::{Change, ClusterConfig, Faults, Scaling};
+use trimtab_engine::{Change, ClusterConfig, Faults, Scaling, Survives};
 
 use super::super::common::scaler::Look;
 use super::instance::Instance;
@@ -62,6 +62,9 @@ pub(crate) struct Fleet<'a> {
     draws: Vec<StreamRng>,
     /// Requests that had arrived when the autoscaler was last asked.
     seen: usize,
+    /// Blocks of memory that instances lost and kept.
+    pub(crate) memory_lost: u64,
+    pub(crate) memory_kept: u64,
 }
 
 /// The first of a list by time and serial number, if it is due.
@@ -89,6 +92,8 @@ impl<'a> Fleet<'a> {
             serial: 0,
             draws: Vec::new(),
             seen: 0,
+            memory_lost: 0,
+            memory_kept: 0,
         };
         let streams = RngStreams::new(config.seed);
         fleet.draws = (0..fleet.states.len()).map(|i| streams.stream(&format!("faults/instance-{i}"))).collect();
@@ -303,7 +308,7 @@ impl<'a> Fleet<'a> {
             }
             Change::Flush(i) => {
                 if self.is_up(i.index()) {
-                    result.reached.flushed_blocks += instances[i.index()].flush();
+                    result.reached.flushed_blocks += instances[i.index()].flush(now);
                 }
             }
         }
@@ -339,6 +344,7 @@ impl<'a> Fleet<'a> {
                 self.states[i] = State::Off;
                 self.lives[i] += 1;
                 result.turns.push((now, i, Turn::Stops));
+                self.part_from_memory(&mut instances[i], false);
             }
             State::Serving | State::Unreachable => {
                 if self.states[i] == State::Unreachable {
@@ -356,6 +362,19 @@ impl<'a> Fleet<'a> {
         }
     }
 
+    fn part_from_memory(&mut self, instance: &mut Instance, kept: bool) {
+        if kept {
+            self.memory_kept += instance.memory();
+        } else {
+            self.memory_lost += instance.memory();
+            instance.lose_memory();
+        }
+    }
+
+    fn survives(&self, these: &[Survives]) -> bool {
+        self.config.tier.is_some_and(|tier| these.contains(&tier.survives))
+    }
+
     pub(crate) fn stop_if_drained(
         &mut self,
         i: usize,
@@ -366,6 +385,8 @@ impl<'a> Fleet<'a> {
         let back = self.states[i] == State::Restarting;
         if (back || self.states[i] == State::Draining) && instances[i].is_empty() {
             instances[i].forget();
+            let kept = back && self.survives(&[Survives::Restart, Survives::Failure]);
+            self.part_from_memory(&mut instances[i], kept);
             self.lives[i] += 1;
             self.states[i] = State::Off;
             result.turns.push((now, i, Turn::Stops));
@@ -390,7 +411,10 @@ impl<'a> Fleet<'a> {
             self.plan(now + repair, Due::Repaired(i));
         }
         let recovery = self.config.dynamics.recovery;
-        for (request, hung_up) in instances[i].fail(&mut self.generated, result) {
+        let lost = instances[i].fail(&mut self.generated, result);
+        let kept = repair.is_some() && self.survives(&[Survives::Failure]);
+        self.part_from_memory(&mut instances[i], kept);
+        for (request, hung_up) in lost {
             result.reached.lost_requests += 1;
             result.rows[request].lost += 1;
             if hung_up {

@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     /// Tokens generated before it was preempted.
     pub(super) generated: u32,
     pub(super) preempted: bool,
+    /// Tokens that it seemed to need when it began to wait.
+    pub(super) pending: u32,
 }
 
 /// What a running request does in the step in progress.
@@ -56,6 +58,7 @@ pub(crate) struct Instance<'a> {
     pub(super) running: Vec<Sequence>,
     pub(super) cache: Cache,
     pub(super) chooser: Chooser,
+    pub(super) rng: StreamRng,
     pub(super) now: SimTime,
     pub(super) behind: Option<Behind>,
     /// What waiting requests are reading from the tier.
@@ -84,7 +87,7 @@ impl<'a> Instance<'a> {
         requests: &'a [Request],
     ) -> Self {
         let (waiting, running, cache) = (Vec::new(), Vec::new(), Cache::default());
-        let (chooser, now) = (Chooser::new(config, rng), SimTime::ZERO);
+        let (chooser, now) = (Chooser::new(config, rng.clone()), SimTime::ZERO);
         Self {
             config,
             forest,
@@ -93,6 +96,7 @@ impl<'a> Instance<'a> {
             running,
             cache,
             chooser,
+            rng,
             now,
             behind,
             ahead: BTreeMap::new(),
@@ -114,8 +118,10 @@ impl<'a> Instance<'a> {
     }
 
     pub(crate) fn enqueue(&mut self, request: usize, generated: u32, now: SimTime) {
-        self.read_ahead(request, now);
-        self.waiting.push(Waiting { request, generated, preempted: false });
+        self.read_ahead(request, generated, now);
+        let target = self.requests[request].prompt.tokens + generated;
+        let pending = target - self.lookup(request, target).0;
+        self.waiting.push(Waiting { request, generated, preempted: false, pending });
     }
 
     /// Starts a step if there is anything to do.

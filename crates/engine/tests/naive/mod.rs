@@ -174,6 +174,11 @@ pub(crate) fn simulate(
         ended = result.rows.iter().filter(|row| over(row)).count();
     }
     check_end(&result, requests);
+    let reached = &mut result.reached;
+    (reached.memory_lost, reached.memory_kept) = (fleet.memory_lost, fleet.memory_kept);
+    if config.clients.is_some() || !config.dynamics.is_static() {
+        reached.reads_amid_changes = reached.read_at_admission + reached.read_ahead;
+    }
     result.gaps.sort_unstable();
     result
 }

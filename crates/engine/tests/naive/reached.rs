@@ -49,6 +49,13 @@ counters! {
     read_at_admission,
     /// Admissions of a request that had read from the tier while it waited.
     read_ahead,
+    /// Readings of a part of what the tier held.
+    partial_reads,
+    /// Readings in a cluster that changes or with clients that hang up.
+    reads_amid_changes,
+    /// Blocks in the memory of an instance that stopped or failed: those lost with it, and those that outlived it.
+    memory_lost,
+    memory_kept,
     /// Chunks that the token budget cut.
     budget_cuts,
     /// Admissions that stopped for lack of blocks.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use trimtab_core::SimTime;
+use trimtab_engine::cost::StepShape;
 use trimtab_engine::{Promotion, TierConfig, WritePolicy};
 
 use super::NaiveResult;
@@ -33,6 +34,11 @@ impl Tier {
     pub(super) fn new(config: TierConfig, members: usize) -> Self {
         let free_at = vec![SimTime::ZERO; members];
         Self { config, blocks: Vec::new(), writes: Vec::new(), free_at, pool_free_at: SimTime::ZERO }
+    }
+
+    fn ready(&self, member: usize, tokens: u32, now: SimTime) -> SimTime {
+        let start = now.max(self.free_at[member]).max(self.pool_free_at);
+        start + self.span(tokens).0 + self.config.link.latency
     }
 
     /// What was written before now can be read.
@@ -65,6 +71,8 @@ pub(super) struct Reading {
     pub(super) cached: usize,
     pub(super) names: Vec<Name>,
     pub(super) ready: SimTime,
+    /// Whether the tier held more.
+    part: bool,
 }
 
 /// An instance's place at a tier.
@@ -94,8 +102,30 @@ impl Instance<'_> {
         }
     }
 
-    /// What a request should read now, given what it finds in the cache.
-    fn worth_reading(&self, request: usize, target: u32, cached: &[Name], now: SimTime) -> Option<Reading> {
+    /// How many blocks are in the memory behind the cache, if it is its own.
+    pub(super) fn memory(&self) -> u64 {
+        let own = self.behind.as_ref().map(|behind| behind.tier.borrow()).filter(|tier| !tier.config.shared);
+        own.map_or(0, |tier| tier.blocks.len() as u64)
+    }
+
+    /// Loses that memory.
+    pub(super) fn lose_memory(&mut self) {
+        if let Some(Behind { tier, .. }) = &self.behind {
+            let mut tier = tier.borrow_mut();
+            if !tier.config.shared {
+                *tier = Tier::new(tier.config, 1);
+            }
+        }
+    }
+
+    /// What a request should read now, given what it finds in the cache: of all splits into what is read and what is
+    /// computed, the one that takes the least time from `start` on, and reads least of those.
+    fn worth_reading(
+        &self,
+        (request, target): (usize, u32),
+        cached: &[Name],
+        (now, start): (SimTime, SimTime),
+    ) -> Option<Reading> {
         let Behind { tier, member } = self.behind.as_ref()?;
         tier.borrow_mut().absorb(now);
         let tier = tier.borrow();
@@ -108,16 +138,51 @@ impl Instance<'_> {
             }
             names.push(name);
         }
-        let (with, without) = (self.tokens_of(request, target, &names), self.tokens_of(request, target, cached));
-        if with <= without {
-            return None;
+        let without = self.tokens_of(request, target, cached);
+        let mut best = (self.time_from(target, without, SimTime::ZERO), None);
+        let held = names.len();
+        for count in cached.len() + 1..=held {
+            let names = names[..count].to_vec();
+            let with = self.tokens_of(request, target, &names);
+            if with > without {
+                let ready = tier.ready(*member, with - without, now);
+                let time = self.time_from(target, with, ready.saturating_since(start));
+                if time < best.0 {
+                    let part = count < held;
+                    best = (time, Some(Reading { cached: cached.len(), names, ready, part }));
+                }
+            }
         }
-        let start = now.max(tier.free_at[*member]).max(tier.pool_free_at);
-        let ready = start + tier.span(with - without).0 + tier.config.link.latency;
-        let compute = |hit: u32| self.config.cost.prefill_time(target - hit, hit, self.config.max_batched_tokens);
-        let wait = (ready - now).0;
-        let total = if tier.config.overlapped { wait.max(compute(with)) } else { wait + compute(with) };
-        (total < compute(without)).then_some(Reading { cached: cached.len(), names, ready })
+        best.1
+    }
+
+    /// How long the steps take that prefill a request alone, of which `hit` tokens are there after a while.
+    fn time_from(&self, target: u32, hit: u32, wait: SimTime) -> u64 {
+        let overlapped = self.behind.as_ref().is_some_and(|behind| behind.tier.borrow().config.overlapped);
+        let (mut done, mut time) = (hit, 0);
+        while done < target {
+            let chunk = (target - done).min(self.config.max_batched_tokens);
+            let mut shape = StepShape::default();
+            shape.add_chunk(chunk, done);
+            let step = self.config.cost.step(&shape);
+            time += match (done == hit, overlapped) {
+                (false, _) => step,
+                (true, true) => step.max(wait.0),
+                (true, false) => step + wait.0,
+            };
+            done += chunk;
+        }
+        time
+    }
+
+    /// When a request that joins the queue could begin, if the tokens before it are computed as fast as a long prompt.
+    fn expected_start(&self, now: SimTime) -> SimTime {
+        let waiting: u64 = self.waiting.iter().map(|w| u64::from(w.pending)).sum();
+        let running: u64 = self.running.iter().map(|s| u64::from(s.target - s.done)).sum();
+        let second = self.config.cost.prefill_time(8192, 0, self.config.max_batched_tokens).max(1);
+        let rate = u64::try_from(8192 * 1_000_000_000_000_u128 / u128::from(second)).expect("not so fast");
+        let wait = u128::from(waiting + running) * 1_000_000_000_000 / u128::from(rate.max(1));
+        now + SimTime(u64::try_from(wait).expect("a test is small"))
     }
 
     fn read(&self, request: usize, target: u32, cached: &[Name], reading: &Reading, now: SimTime) {
@@ -139,13 +204,14 @@ impl Instance<'_> {
     }
 
     /// A request that joins the queue begins to read.
-    pub(super) fn read_ahead(&mut self, request: usize, now: SimTime) {
+    pub(super) fn read_ahead(&mut self, request: usize, generated: u32, now: SimTime) {
         if self.behind.as_ref().is_none_or(|behind| !behind.tier.borrow().config.prefetch) {
             return;
         }
-        let target = self.requests[request].prompt.tokens;
+        let target = self.requests[request].prompt.tokens + generated;
         let (_, cached) = self.lookup(request, target);
-        let Some(reading) = self.worth_reading(request, target, &cached, now) else { return };
+        let times = (now, self.expected_start(now));
+        let Some(reading) = self.worth_reading((request, target), &cached, times) else { return };
         self.read(request, target, &cached, &reading, now);
         self.ahead.insert(request, reading);
     }
@@ -163,11 +229,12 @@ impl Instance<'_> {
         let ahead = self.ahead.remove(&request).filter(covers);
         result.reached.read_ahead += u64::from(ahead.is_some());
         let reading = ahead.or_else(|| {
-            let reading = self.worth_reading(request, target, cached, now)?;
+            let reading = self.worth_reading((request, target), cached, (now, now))?;
             self.read(request, target, cached, &reading, now);
             result.reached.read_at_admission += 1;
             Some(reading)
         });
+        result.reached.partial_reads += u64::from(reading.as_ref().is_some_and(|reading| reading.part));
         let Some(Reading { names, ready, .. }) = reading else {
             return (self.tokens_of(request, target, cached), cached.to_vec());
         };

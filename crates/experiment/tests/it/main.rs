@@ -13,4 +13,5 @@ mod spec;
 mod support;
 mod swarm;
 mod sweep;
+mod tiers;
 mod workload;

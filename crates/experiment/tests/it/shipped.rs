@@ -1,6 +1,6 @@
 //! The specs that users start from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use trimtab_experiment::plan::Plan;
 use trimtab_experiment::spec::{Source, json_schema};
@@ -8,21 +8,33 @@ use trimtab_sched::Registry;
 
 use crate::support::options;
 
-fn experiments() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments")
+/// The specs in `experiments/` and its folders, with the names they should have: that of the file, perhaps after that of
+/// the folder. Profiles are no specs.
+fn specs() -> Vec<(PathBuf, [String; 2])> {
+    let mut specs = Vec::new();
+    let mut folders = vec![(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments"), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && stem != "profiles" {
+                folders.push((path, format!("{stem}-")));
+            } else if path.extension().is_some_and(|e| e == "toml") {
+                specs.push((path, [format!("{prefix}{stem}"), stem]));
+            }
+        }
+    }
+    specs.sort();
+    specs
 }
 
 #[test]
 fn every_shipped_spec_is_valid_and_runs() {
     let mut seen = Vec::new();
-    for entry in std::fs::read_dir(experiments()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|e| e != "toml") {
-            continue;
-        }
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+    for (path, names) in specs() {
         let source = Source::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(source.spec.name, name);
+        let name = source.spec.name.clone();
+        assert!(names.contains(&name), "{}: `{name}` is none of {names:?}", path.display());
         Plan::new(&source, &Registry::default()).unwrap_or_else(|error| panic!("{error}"));
         // The same with few requests and one seed, so that every scheduler and setting runs.
         let short: Vec<String> = ["workload.limit=40", "seeds=[1]", "warmup_requests=0"].map(str::to_owned).to_vec();
@@ -41,6 +53,7 @@ fn every_shipped_spec_is_valid_and_runs() {
         "cache-size-sweep",
         "capacity",
         "cluster-size-sweep",
+        "dualmap-capacity",
         "quickstart",
         "skew-sweep",
         "slo-sweep",
