@@ -10,9 +10,13 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use trimtab_core::{FixedWorkload, PS_PER_S, PrefixForest, PrefixId, Prompt, Request, RngStreams, SessionId, SimTime};
 use trimtab_engine::cost::Linear;
-use trimtab_engine::{CacheContext, CacheHits, EvictionDef, Future, evictions, replay_cache};
+use trimtab_engine::{
+    CacheConfig, CacheContext, CacheHits, ClusterConfig, EvictionConfig, EvictionDef, Future, InstanceConfig, Mixing,
+    Order as WaitingOrder, evictions, replay_cache, run,
+};
+use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Scheduler, SchedulerDef, Signals, no_params};
 use trimtab_workload::stats::lru_hits;
-use trimtab_workload::{ReadOptions, read_file};
+use trimtab_workload::{GenOptions, ReadOptions, generator_by_name, read_file};
 
 fn def(name: &str) -> &'static EvictionDef {
     evictions().iter().find(|def| def.name == name).expect("a policy")
@@ -37,15 +41,21 @@ fn blocks(name: &str, all: &FixedWorkload, capacity: u64) -> u64 {
 
 /// Prompts of one block each.
 fn one_block(keys: impl IntoIterator<Item = u32>) -> FixedWorkload {
+    one_block_by(keys.into_iter().map(|key| (key, None)))
+}
+
+/// The same with the sessions that send them.
+fn one_block_by(keys: impl IntoIterator<Item = (u32, Option<u32>)>) -> FixedWorkload {
     let mut forest = PrefixForest::new();
     let mut nodes: Vec<PrefixId> = Vec::new();
     let mut requests = Vec::new();
-    for (id, key) in (0..).zip(keys) {
+    for (id, (key, session)) in (0..).zip(keys) {
         while nodes.len() <= key as usize {
             nodes.push(forest.add(None, 1).expect("a node"));
         }
         let prompt = Prompt { leaf: Some(nodes[key as usize]), tokens: 1 };
-        requests.push(Request::new(id, SimTime(u64::from(id) * PS_PER_S), prompt, 1));
+        let session = session.map(SessionId);
+        requests.push(Request { session, ..Request::new(id, SimTime(u64::from(id) * PS_PER_S), prompt, 1) });
     }
     FixedWorkload::new(forest, requests)
 }
@@ -116,6 +126,21 @@ fn all_policies_are_equal_when_all_fits() {
 }
 
 #[test]
+fn pins_of_sessions_outlast_others_and_yield_under_pressure() {
+    let ttl =
+        |all: &FixedWorkload, seconds: f64| hits(def("ttl"), &json!({ "ttl_s": seconds }), all, (4, 1), 1).hit_blocks;
+    // Two turns of session 0 with four strangers between them: LRU has lost it by then.
+    let strangers = one_block_by([(0, Some(0)), (1, None), (2, None), (3, None), (4, None), (0, Some(0))]);
+    assert_eq!((ttl(&strangers, 60.0), ttl(&strangers, 2.0), blocks("lru", &strangers, 4)), (1, 0, 0));
+    // Six sessions on four blocks: all is pinned, and the sessions that came last yield.
+    let keys = (0..6).chain([0, 1, 2]);
+    let sessions = one_block_by(keys.map(|key| (key, Some(key))));
+    let pinned = hits(def("ttl"), &json!({ "ttl_s": 60.0 }), &sessions, (4, 1), 1);
+    assert_eq!((pinned.hit_blocks, pinned.evicted_blocks), (3, 2));
+    assert_eq!(blocks("lru", &sessions, 4), 0);
+}
+
+#[test]
 fn a_cache_never_hits_more_than_an_endless_one() {
     let all = documents(7);
     let unbounded = hits(def("lru"), &Value::Null, &all, (1 << 40, 1), 1).hit_blocks;
@@ -173,6 +198,24 @@ fn golden_counts() {
 }
 
 /// The shape of Mooncake's table 1 (arXiv 2407.00079): LRU, then LFU, then length-aware, in blocks of 512 tokens.
+fn check_shape(all: &FixedWorkload, capacities: &[u64]) {
+    for &capacity in capacities {
+        let of = |name: &str| hits(def(name), &Value::Null, all, (capacity, 512), 1).hit_blocks;
+        let (lru, lfu, length) = (of("lru"), of("lfu"), of("length-aware"));
+        println!("{capacity} blocks: lru {lru}, lfu {lfu}, length-aware {length}");
+        // Below 5,000 blocks the order turns round: the most common heads are all that can be hit.
+        assert!(capacity < 5_000 || (lru >= lfu && lfu >= length), "{capacity} blocks: {lru}, {lfu}, {length}");
+    }
+}
+
+#[test]
+fn lru_lfu_and_length_aware_on_generated_conversations() {
+    let generator = generator_by_name("conversation").expect("there is one");
+    let options = GenOptions { requests: Some(12_000), ..GenOptions::default() };
+    let mut all = generator.generate(&Value::Null, &options).expect("the defaults are right");
+    check_shape(&FixedWorkload::foreseen(&mut *all), &[10_000, 30_000, 50_000, 100_000]);
+}
+
 #[test]
 fn lru_lfu_and_length_aware_on_a_real_trace() {
     let Some(folder) = std::env::var_os("TRIMTAB_TRACES") else {
@@ -181,11 +224,55 @@ fn lru_lfu_and_length_aware_on_a_real_trace() {
     };
     let file = PathBuf::from(folder).join("mooncake_conversation.jsonl");
     let all = read_file(file, &ReadOptions::default()).expect("the public trace is clean").into_workload();
-    for capacity in [1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000, 200_000] {
-        let of = |name: &str| hits(def(name), &Value::Null, &all, (capacity, 512), 1).hit_blocks;
-        let (lru, lfu, length) = (of("lru"), of("lfu"), of("length-aware"));
-        println!("{capacity} blocks: lru {lru}, lfu {lfu}, length-aware {length}");
-        // Below 5,000 blocks the order turns round: the most common heads are all that can be hit.
-        assert!(capacity < 5_000 || (lru >= lfu && lfu >= length), "{capacity} blocks: {lru}, {lfu}, {length}");
+    check_shape(&all, &[1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 50_000, 100_000, 200_000]);
+}
+
+/// Asks how much of each prompt is cached where, several times, or does not, and sends requests round robin.
+struct Peeking {
+    times: u32,
+    next: usize,
+}
+
+impl Scheduler for Peeking {
+    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        for _ in 0..self.times {
+            view.members().iter().for_each(|&member| assert!(view.hit_tokens(arrival.id, member) < 100_000));
+        }
+        self.next += 1;
+        Decision::Route(view.members()[self.next % view.members().len()])
+    }
+}
+
+#[test]
+fn looking_prompts_up_has_no_effect() {
+    const DEF: SchedulerDef = SchedulerDef {
+        name: "peeking",
+        summary: "a look at every cache",
+        citation: "test",
+        deviations: &[],
+        signals: Signals { prefix: true, ..Signals::NONE },
+        hooks: false,
+        params: no_params,
+        build: |_, _| unreachable!("built by hand"),
+    };
+    let all = documents(2);
+    for def in evictions() {
+        let instance = InstanceConfig {
+            cost: Arc::new(Linear { step: 5_000, per_prefill_token: 60, per_context: 1, ..Linear::default() }),
+            kv_blocks: 128,
+            block_tokens: 1,
+            max_batched_tokens: 64,
+            max_seqs: 8,
+            mixing: Mixing::DecodeFirst,
+            order: WaitingOrder::Fcfs,
+            watermark_blocks: 0,
+            cache: CacheConfig::default(),
+            eviction: EvictionConfig { def: *def, params: Value::Null },
+        };
+        let config = ClusterConfig::new(vec![instance; 2]);
+        let go = |times| run(&config, &DEF, Box::new(Peeking { times, next: 0 }), &mut all.clone());
+        let (silent, curious) = (go(0), go(3));
+        assert!(silent.instances.iter().all(|instance| instance.evicted_blocks > 500), "{}", def.name);
+        assert_eq!(silent.rows, curious.rows, "{}", def.name);
     }
 }

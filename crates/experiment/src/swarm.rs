@@ -113,12 +113,15 @@ features! {
     closed_loops,
     /// Cases with another order of eviction than LRU in which blocks were evicted.
     other_evictions,
-    /// Requests that read from host memory, and from a pool.
+    /// Requests that read from host memory.
     host_reads,
+    /// Requests that read from a pool.
     pool_reads,
-    /// The same in clusters that lost instances or were scaled, and with clients that hung up.
+    /// Either, in clusters that lost instances.
     reads_amid_failures,
+    /// Either, in clusters that an autoscaler may change.
     reads_amid_scaling,
+    /// Either, where clients hung up.
     reads_amid_hang_ups,
     /// Cases whose host memory outlives more than nothing, with instances that stopped or failed.
     surviving_memories,

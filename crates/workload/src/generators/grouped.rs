@@ -21,6 +21,8 @@ pub(super) struct Grouped {
 struct Group {
     prefix: Option<PrefixId>,
     tokens: u32,
+    /// The length of its suffixes, where it is its own.
+    suffix: Option<u32>,
 }
 
 /// Which group comes next.
@@ -46,8 +48,16 @@ impl Grouped {
         output: Law,
         setup: &Setup,
     ) -> Self {
-        let groups = lengths.map(|tokens| Group { prefix: None, tokens }).collect();
+        let groups = lengths.map(|tokens| Group { prefix: None, tokens, suffix: None }).collect();
         Self { groups, choice, suffix, output, rng: setup.rng("lengths") }
+    }
+
+    /// The same with suffixes of one length for each group.
+    pub(super) fn with_suffixes(mut self, lengths: impl Iterator<Item = u32>) -> Self {
+        for (group, tokens) in self.groups.iter_mut().zip(lengths) {
+            group.suffix = Some(tokens);
+        }
+        self
     }
 
     fn pick(&mut self) -> Option<usize> {
@@ -89,7 +99,8 @@ impl Source for Grouped {
             group.prefix = Some(forest.add(None, group.tokens).expect("a prefix of at least one token"));
         }
         plan.base = group.prefix;
-        let tokens = group.tokens + self.suffix.tokens(&mut self.rng, 1, LONGEST);
+        let suffix = group.suffix.unwrap_or_else(|| self.suffix.tokens(&mut self.rng, 1, LONGEST));
+        let tokens = group.tokens + suffix;
         plan.turns.push(Turn::first(tokens, self.output.tokens(&mut self.rng, 1, LONGEST)));
         Some(())
     }

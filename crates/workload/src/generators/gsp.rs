@@ -1,7 +1,8 @@
 //! Generated shared prefixes, as KVRouting and SGLang benchmark with.
 //!
 //! Source: fzwark/KVRouting, `gsp.sh`: 128 groups of 32 prompts, half of each prompt shared, 4 output tokens, 12 requests
-//! per second. All groups are equally popular. The workload ends after groups times prompts.
+//! per second; its groups' prompts are 512, 1,024, 2,048, 4,096 and 8,192 tokens long in turn, here 4,096 unless said. All
+//! groups are equally popular. The workload ends after groups times prompts.
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::{StreamRng, uniform01};
@@ -21,7 +22,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
             ("arrivals", "how requests arrive"),
             ("groups", "how many prefixes"),
             ("prompts", "prompts of each group"),
-            ("total_tokens", "length of a prompt"),
+            ("total_tokens", "length of a prompt; of several lengths, each group has the next one in turn"),
             ("shared", "share of it that the group has in common"),
             ("output_tokens", "output tokens"),
             ("order", "`random`, `grouped` (one group after the other) or `interleaved` (one prompt of each in turn)"),
@@ -34,14 +35,18 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
         require_arrivals(&p.arrivals)?;
         require(p.groups > 0 && p.prompts > 0, "groups", "at least 1, like prompts")?;
         require(u64::from(p.groups) * u64::from(p.prompts) < 1 << 31, "prompts", "below 2^31 in all groups together")?;
-        require((2..1 << 24).contains(&p.total_tokens), "total_tokens", "2 to 2^24")?;
+        let lengths = p.total_tokens.list();
+        let sound = !lengths.is_empty() && lengths.iter().all(|tokens| (2..1 << 24).contains(tokens));
+        require(sound, "total_tokens", "2 to 2^24")?;
         require((0.0..1.0).contains(&p.shared), "shared", "a share below 1")?;
         require(p.output_tokens > 0, "output_tokens", "at least 1")?;
-        let prefix = whole(f64::from(p.total_tokens) * p.shared).min(p.total_tokens - 1);
-        let suffix = Law::Constant(f64::from(p.total_tokens - prefix));
+        let prefix = |total: u32| whole(f64::from(total) * p.shared).min(total - 1);
+        let totals = || lengths.iter().copied().cycle().take(p.groups as usize);
+        let suffix = Law::Constant(1.0);
         let output = Law::Constant(f64::from(p.output_tokens));
         let choice = Choice::Listed(p.order.list(p.groups, p.prompts, setup.rng("order")).into_iter());
-        let source = Grouped::new((0..p.groups).map(|_| prefix), choice, suffix, output, setup);
+        let source = Grouped::new(totals().map(prefix), choice, suffix, output, setup)
+            .with_suffixes(totals().map(|total| total - prefix(total)));
         Ok(Built::one(setup.stream(source, &p.arrivals, rate, "requests", "requests")))
     },
 };
@@ -53,7 +58,7 @@ struct Params {
     arrivals: ArrivalSpec,
     groups: u32,
     prompts: u32,
-    total_tokens: u32,
+    total_tokens: Lengths,
     shared: f64,
     output_tokens: u32,
     order: Order,
@@ -66,10 +71,27 @@ impl Default for Params {
             arrivals: ArrivalSpec::default(),
             groups: 128,
             prompts: 32,
-            total_tokens: 4096,
+            total_tokens: Lengths::One(4096),
             shared: 0.5,
             output_tokens: 4,
             order: Order::Random,
+        }
+    }
+}
+
+/// The length of all prompts, or of one group after the other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Lengths {
+    One(u32),
+    Cycle(Vec<u32>),
+}
+
+impl Lengths {
+    fn list(&self) -> &[u32] {
+        match self {
+            Self::One(tokens) => std::slice::from_ref(tokens),
+            Self::Cycle(list) => list,
         }
     }
 }
