@@ -35,7 +35,8 @@ pub use config::{
 pub use decisions::{Decided, DecisionRow, Regret};
 pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery, Scaling};
 pub use eviction::{
-    CacheContext, Eviction, EvictionConfig, EvictionDef, Future, Order as EvictionOrder, Run, Use, User, evictions,
+    CacheContext, Eviction, EvictionConfig, EvictionDef, Fork, Future, Order as EvictionOrder, Run, Use, User,
+    evictions,
 };
 pub use meter::{Integrals, WINDOW};
 pub use record::{InstanceTotals, Outcome, Row, RunResult};

@@ -87,8 +87,4 @@ impl Eviction for Belady {
         let (Reverse(next), _) = self.ranked.key(run);
         self.due.remove(&(next, run));
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

@@ -44,8 +44,4 @@ impl Eviction for Fifo {
     fn gone(&mut self, run: u32) {
         self.ranked.set(run, 0);
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

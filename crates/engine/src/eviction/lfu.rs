@@ -43,8 +43,4 @@ impl Eviction for Lfu {
     fn gone(&mut self, run: u32) {
         self.ranked.set(run, Default::default());
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

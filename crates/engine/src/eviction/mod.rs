@@ -86,7 +86,7 @@ impl Order {
 }
 
 /// Chooses what leaves a cache.
-pub trait Eviction: fmt::Debug + Send {
+pub trait Eviction: fmt::Debug + Send + Fork {
     /// A request releases a prompt, and with it these runs. The first use of a run is its insertion. What is inserted can
     /// be on offer only later.
     fn used(&mut self, it: &Use<'_>);
@@ -104,8 +104,18 @@ pub trait Eviction: fmt::Debug + Send {
     }
     /// Nothing is left of a run. Its number will stand for another one.
     fn gone(&mut self, run: u32);
-    /// A copy, random stream included.
+}
+
+/// How a policy is copied, its random stream included. All that can be cloned have it.
+pub trait Fork {
+    /// A copy.
     fn fork(&self) -> Box<dyn Eviction>;
+}
+
+impl<T: Eviction + Clone + 'static> Fork for T {
+    fn fork(&self) -> Box<dyn Eviction> {
+        Box::new(self.clone())
+    }
 }
 
 impl Clone for Box<dyn Eviction> {

@@ -144,8 +144,4 @@ impl Eviction for Preble {
     fn gone(&mut self, run: u32) {
         *self.runs.at(run) = State::default();
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

@@ -43,8 +43,4 @@ impl Eviction for RandomLeaf {
     }
 
     fn gone(&mut self, _: u32) {}
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

@@ -160,10 +160,6 @@ impl Eviction for Rlt {
             self.marked -= u64::from(blocks);
         }
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }
 
 #[cfg(test)]

@@ -179,8 +179,4 @@ impl Eviction for S3Fifo {
         self.main.offer(run, false);
         *self.runs.at(run) = State::default();
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

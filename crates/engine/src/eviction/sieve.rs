@@ -57,8 +57,4 @@ impl Eviction for Sieve {
         self.ranked.set(run, 0);
         *self.visited.at(run) = false;
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }

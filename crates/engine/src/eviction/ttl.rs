@@ -110,8 +110,4 @@ impl Eviction for Ttl {
     fn gone(&mut self, run: u32) {
         self.unpin(run);
     }
-
-    fn fork(&self) -> Box<dyn Eviction> {
-        Box::new(self.clone())
-    }
 }
