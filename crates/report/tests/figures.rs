@@ -357,6 +357,10 @@ fn every_kind_of_figure_is_drawn_by_one_of_the_folders() {
         let (_folder, files) = drawn("kinds", &varied, "paper", &[PictureFormat::Svg]);
         names.extend(files.iter().map(|file| stem(file).to_owned()));
     }
+    let folder = tempfile::tempdir().unwrap();
+    write_evictions(folder.path());
+    let files = plot(folder.path(), None, &ALL[..1], &Theme::default(), &folder.path().join("plots")).unwrap();
+    names.extend(files.iter().map(|file| stem(file).to_owned()));
     for figure in figures() {
         assert!(names.iter().any(|name| name.split("--").next() == Some(figure.name)), "{}", figure.name);
     }
@@ -446,4 +450,49 @@ fn errors_name_what_is_there() {
     check(folder.path(), Some("comparison"), "comparison needs a single arrival rate");
     check(folder.path(), Some("ttft-cdf"), "ttft-cdf needs per-request rows");
     check(&folder.path().join("nowhere"), None, "is not a results folder: it has no summary.csv");
+}
+
+/// Results that differ in the eviction policy, on two workloads.
+fn write_evictions(folder: &Path) {
+    let mut rows = Vec::new();
+    for case in ["conversation", "long documents"] {
+        for policy in ["lru", "rlt", "belady"] {
+            rows.extend(["least-loaded", "dualmap"].map(|label| (case, policy, label)));
+        }
+    }
+    let text =
+        |get: fn(&(&'static str, &'static str, &'static str)) -> &'static str| Column::text(rows.iter().map(get));
+    let mut table = Table::new();
+    let mut add = |name: &str, column| table.push(name, column).unwrap();
+    add("cell", Column::text((0..rows.len()).map(|row| format!("c{row}"))));
+    add("case", text(|row| row.0));
+    add("label", text(|row| row.2));
+    add("rate_rps", Column::Real(vec![None; rows.len()]));
+    add("cluster.eviction", text(|row| row.1));
+    add("requests", Column::count(rows.iter().map(|_| 1000)));
+    add("hit_ratio_tokens", Column::real((0..rows.len()).map(|row| 0.1 + 0.05 * row as f64)));
+    table.write(&folder.join("summary.csv")).unwrap();
+}
+
+#[test]
+fn hits_by_eviction_have_a_row_for_each_policy_and_a_panel_for_each_case() {
+    let folder = tempfile::tempdir().unwrap();
+    write_evictions(folder.path());
+    for theme in ["paper", "paper-wide", "slide"] {
+        let (theme, out) = (Theme::named(theme).unwrap(), folder.path().join(theme));
+        let files = plot(folder.path(), Some("hit-ratio-by-eviction"), &ALL[..1], &theme, &out).unwrap();
+        let svg = std::fs::read_to_string(&files[0]).unwrap();
+        assert_eq!(collisions(&svg), Vec::<String>::new());
+        for words in ["lru", "rlt", "belady", "conversation", "long documents", "dualmap"] {
+            assert!(boxes(&svg).iter().any(|(_, text)| text == words), "{words}");
+        }
+    }
+}
+
+#[test]
+fn policies_with_one_miss_ratio_curve_share_it() {
+    let curve = |miss: f64| vec![(100, miss), (200, miss / 2.0)];
+    let curves = [("lru", 0.8), ("lfu", 0.9), ("sieve", 0.9), ("ttl", 0.8)];
+    let figure = miss_ratio::figure(&curves.map(|(name, miss)| (name.to_owned(), curve(miss))));
+    assert_eq!(figure.labels(), ["lru, ttl", "lfu, sieve"]);
 }

@@ -28,6 +28,7 @@ figures! {
     e2e_vs_rate,
     hit_ratio_vs_rate,
     hit_ratio_vs_cache,
+    hit_ratio_by_eviction,
     vs_setting,
     ttft_cdf,
     tpot_cdf,

@@ -1,0 +1,56 @@
+//! Share of prompt tokens found cached, by eviction policy.
+
+use super::{Axis, Figure, FigureDef, Marks, Panel, Point, Results, Scale, Slice, Unavailable, drawn, lacks, series};
+use crate::estimate::Estimate;
+
+pub(super) const DEF: FigureDef = FigureDef {
+    name: "hit-ratio-by-eviction",
+    summary: "prefix cache hit ratio (tokens) by eviction policy, a panel for each workload or other setting",
+    needs: "at least two values of `cluster.eviction`",
+    build,
+};
+
+const EVICTION: &str = "cluster.eviction";
+
+/// The slices that differ in their eviction policy alone, and what they have that others don't.
+type Group<'a> = (String, Vec<(String, Slice<'a>)>);
+
+fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
+    if results.variety(EVICTION) < 2 {
+        return Err(lacks(&DEF));
+    }
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for slice in results.slices(&[]) {
+        let of = |wanted: bool| slice.settings().filter(move |&(name, _)| (name == EVICTION) == wanted);
+        let policy = of(true).map(|(_, value)| value.to_owned()).collect();
+        let case = of(false).find(|&(name, _)| name == "case").map(|(_, value)| value.to_owned());
+        let others = || of(false).map(|(name, value)| format!("{name} = {value}")).collect::<Vec<_>>().join(", ");
+        let heading = case.unwrap_or_else(others);
+        match groups.iter_mut().find(|(other, _)| *other == heading) {
+            Some((_, slices)) => slices.push((policy, slice)),
+            None => groups.push((heading, vec![(policy, slice)])),
+        }
+    }
+    let panels = groups.iter().map(panel).collect();
+    let title = "Hit ratio by eviction policy".to_owned();
+    drawn(vec![Figure { name: DEF.name.to_owned(), title, panels, ..Figure::default() }], &DEF)
+}
+
+/// The first policy stands on top.
+fn panel((heading, slices): &Group<'_>) -> Panel {
+    let places = || slices.iter().rev().enumerate();
+    let points = |label: &str| {
+        let at = |(place, (_, slice)): (usize, &(String, Slice<'_>))| {
+            let hits = slice.estimate(label, "hit_ratio_tokens")?.map(|hits| hits * 100.0).within(0.0, 100.0);
+            Some(Point::new(hits, Estimate::exact(place as f64)))
+        };
+        places().filter_map(at).collect()
+    };
+    Panel {
+        heading: (!heading.is_empty()).then(|| heading.clone()),
+        x: Axis::new("Prompt tokens hit (%)", Scale::Linear),
+        y: Axis::new("", Scale::Names(places().map(|(_, (policy, _))| policy.clone()).collect())),
+        series: slices.first().map(|(_, slice)| series(slice, Marks::Dots, points)).unwrap_or_default(),
+        references: Vec::new(),
+    }
+}
