@@ -273,10 +273,11 @@ pub fn intervals(plan: &Plan, rows: &[Row<'_>]) -> Vec<u8> {
     header.extend(["metric", "n", "mean", "lo", "hi", "method"].map(str::to_owned));
     let mut lines = Vec::new();
     for (group, members) in by_group(rows) {
+        let key = key(plan, group);
         for metric in METRICS {
             let values: Vec<f64> = values(&members, metric).into_iter().map(|(_, v)| v).collect();
             let Some(interval) = t_interval(&values) else { continue };
-            let mut line = key(plan, group);
+            let mut line = key.clone();
             line.push(metric.name.to_owned());
             line.extend(interval_fields(&interval));
             line.push("t over seeds".to_owned());
@@ -303,13 +304,14 @@ pub fn comparisons(plan: &Plan, rows: &[Row<'_>]) -> Vec<u8> {
     let groups = by_group(rows);
     let mut lines = Vec::new();
     for (index, (group, ours)) in groups.iter().enumerate() {
+        let key = key(plan, group);
         let same = |other: &Group| other.point == group.point && number(other.rate_rps) == number(group.rate_rps);
         for (base, theirs) in groups[..index].iter().filter(|(other, _)| same(other)) {
             for metric in METRICS {
                 let Some(higher) = metric.higher_is_better else { continue };
                 let (ours, theirs) = paired(&values(ours, metric), &values(theirs, metric));
                 let Some(found) = compare(&ours, &theirs, higher) else { continue };
-                let mut line = key(plan, group);
+                let mut line = key.clone();
                 line.extend([base.label.clone(), metric.name.to_owned()]);
                 line.extend(interval_fields(&found.difference));
                 let ratio = found.ratio.map_or_else(Default::default, |r| interval_fields(&r));
