@@ -420,7 +420,7 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         pool_reads: if scenario.cluster.pool.is_some() { reads } else { 0 },
         reads_amid_failures: if happened(Happened::Failed) > 0 { reads } else { 0 },
         reads_amid_scaling: if scenario.autoscaler.is_some() { reads } else { 0 },
-        reads_amid_hang_ups: if record.hung_up > 0 { reads } else { 0 },
+        reads_amid_hang_ups: if sum(|row| row.hung_up) > 0 { reads } else { 0 },
         surviving_memories: of(survives && happened(Happened::Failed) + happened(Happened::Stopped) > 0),
     }
 }
