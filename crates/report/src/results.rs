@@ -219,7 +219,7 @@ impl Slice<'_> {
     /// A figure's name with what tells this slice from others, fit for a file name.
     pub fn name(&self, figure: &str) -> String {
         let mut name = figure.to_owned();
-        for (column, value) in &self.settings {
+        for (column, value) in self.told() {
             name.push_str("--");
             name.extend(
                 format!("{column}={value}")
@@ -240,9 +240,15 @@ impl Slice<'_> {
         self.settings.iter().map(|(column, value)| (column.as_str(), value.as_str()))
     }
 
+    /// What tells it from others in words: a case stands for what it sets.
+    fn told(&self) -> impl Iterator<Item = &(String, String)> {
+        let cases = self.settings.iter().any(|(column, _)| column == CASE);
+        self.settings.iter().filter(move |(column, _)| !cases || column == CASE || !set_by_case(self.table, column))
+    }
+
     /// A title with the same.
     pub fn title(&self, title: &str) -> String {
-        let settings: Vec<String> = self.settings.iter().map(|(column, value)| format!("{column} = {value}")).collect();
+        let settings: Vec<String> = self.told().map(|(column, value)| format!("{column} = {value}")).collect();
         if settings.is_empty() { title.to_owned() } else { format!("{title} ({})", settings.join(", ")) }
     }
 
@@ -401,6 +407,21 @@ fn show(table: &Table, column: &str, row: usize) -> String {
     }
 }
 
+/// Whether a setting is the same throughout every case.
+fn set_by_case(table: &Table, column: &str) -> bool {
+    let mut cases: Vec<(String, String)> = Vec::new();
+    (0..table.rows()).all(|row| {
+        let (case, value) = (show(table, CASE, row), show(table, column, row));
+        match cases.iter().find(|(other, _)| *other == case) {
+            Some((_, first)) => *first == value,
+            None => {
+                cases.push((case, value));
+                true
+            }
+        }
+    })
+}
+
 fn variety(table: &Table, column: &str) -> usize {
     let all: Vec<usize> = (0..table.rows()).collect();
     let values = table.get(column).map(|_| distinct(table, column, &all)).unwrap_or_default();
@@ -416,4 +437,30 @@ fn distinct(table: &Table, column: &str, rows: &[usize]) -> Vec<String> {
         }
     }
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_a_case_and_what_varies_within_it_but_not_what_it_sets() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut table = Table::new();
+        let mut add = |name: &str, column| table.push(name, column).expect("equal lengths");
+        add(CASE, Column::text(["a", "a", "b", "b"]));
+        add(LABEL, Column::text(["x"; 4]));
+        add(RATE, Column::real([1.0; 4]));
+        add("cluster.instances", Column::count([2, 4, 2, 4]));
+        add("event", Column::text(["add", "add", "remove", "remove"]));
+        add(FIRST_METRIC, Column::count([10; 4]));
+        table.write(&folder.path().join("summary.csv")).expect("room on the disk");
+        let results = Results::open(folder.path()).expect("results");
+        let names: Vec<String> = results.slices(&[]).iter().map(|slice| slice.name("figure")).collect();
+        let expected = ["a", "b"].map(|case| [2, 4].map(|n| format!("figure--case={case}--cluster.instances={n}")));
+        assert_eq!(names, expected.concat());
+        let slices = results.slices(&[]);
+        assert_eq!(slices[0].title("Title"), "Title (case = a, cluster.instances = 2)");
+        assert!(slices[0].settings().any(|(column, _)| column == "event"), "what a case sets can be looked up");
+    }
 }

@@ -4,6 +4,7 @@
 
 mod autoscalers;
 mod capacity;
+mod changes;
 mod golden;
 mod merge;
 mod mixed;
