@@ -1,11 +1,14 @@
 //! How the program ends.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use trimtab_experiment::build::ScenarioError;
 use trimtab_experiment::catalog::CatalogError;
 use trimtab_experiment::simulate::RunError;
+use trimtab_report::PlotError;
 use trimtab_workload::ReadError;
 
 /// Exit codes; scripts depend on them.
@@ -54,6 +57,24 @@ impl Failure {
     pub(crate) fn data(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Data, message: message.to_string() }
     }
+
+    /// A file or folder that could not be written.
+    pub(crate) fn writing(path: &Path, error: &io::Error) -> Self {
+        Self::data(format!("cannot write {}: {error}{}", path.display(), remedy(error)))
+    }
+}
+
+/// What helps against a failure to write, on a line of its own.
+pub(crate) fn remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{
+        FileTooLarge, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => "\nhint: make room there, or choose another place with `--out`",
+        PermissionDenied | ReadOnlyFilesystem => "\nhint: choose a place that may be written with `--out`",
+        NotFound | NotADirectory => "\nhint: the folder that it should go to is not there",
+        _ => "",
+    }
 }
 
 impl From<RunError> for Failure {
@@ -61,6 +82,7 @@ impl From<RunError> for Failure {
         match error {
             RunError::Scenario(error) => error.into(),
             RunError::Read(ReadError::UnknownFormat { .. }) => Self::usage(error),
+            RunError::Write { path, source } => Self::writing(&path, &source),
             RunError::Read(_) | RunError::Table { .. } => Self::data(error),
             _ => Self::usage(error),
         }
@@ -76,9 +98,19 @@ impl From<ScenarioError> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+impl From<PlotError> for Failure {
+    fn from(error: PlotError) -> Self {
+        match error {
+            PlotError::Io { path, source } => Self::writing(&path, &source),
+            PlotError::NoFigure { .. } | PlotError::Format(_) => Self::usage(error),
+            _ => Self::data(error),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
             return Self { exit: Exit::BrokenPipe, message: String::new() };
         }
         Self::data(error)

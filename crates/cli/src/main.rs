@@ -79,12 +79,12 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// A cell that panics is reported by its experiment, with the command that shows it again: the raw message of the thread
-/// would only stand in the way.
+/// A cell that panics is reported by its experiment, with the command that shows it again, and a file that makes its decoder
+/// panic by whoever reads it: the raw message of the thread would only stand in the way.
 fn quiet_cells() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !trimtab_experiment::sweep::in_cell() {
+        if !trimtab_experiment::sweep::in_cell() && !trimtab_table::decoding() {
             usual(panic);
         }
     }));

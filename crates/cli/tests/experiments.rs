@@ -82,7 +82,7 @@ fn data(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
                     walk(&path, root, files);
                 }
             } else if !["manifest.json", ".lock"].iter().any(|n| name == Path::new(n))
-                && path.extension().is_none_or(|e| e != "tmp")
+                && path.extension().is_none_or(|e| e != "partial")
             {
                 files.insert(name, fs::read(&path).expect("a file"));
             }
@@ -308,7 +308,7 @@ fn folders_that_cannot_be_written_are_named() {
     // A device that is always full, where there is one: the first file that is written lands there.
     if Path::new("/dev/full").exists() {
         fs::create_dir_all(bench.path("full/cells")).expect("a folder");
-        std::os::unix::fs::symlink("/dev/full", bench.path("full/plan.json.tmp")).expect("a link");
+        std::os::unix::fs::symlink("/dev/full", bench.path("full/plan.json")).expect("a link");
         let (_, err) = bench.ends(&["sweep", "spec.toml", "--out", "full"], 3);
         assert!(err.contains("cannot write full/plan.json") && err.contains("space"), "{err}");
     }

@@ -1,12 +1,12 @@
 //! The results folder: one file per cell, written whole or not at all.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use trimtab_engine::RunResult;
-use trimtab_table::Format;
+use trimtab_table::{Format, PARTIAL};
 
 use crate::diagnose::Diagnosis;
 use crate::metrics::Metrics;
@@ -116,6 +116,7 @@ impl Store {
             Err(TryLockError::Error(source)) => return Err(SweepError::io("lock", &path)(source)),
         }
         let store = Self { dir: dir.into(), _lock: lock };
+        store.clear_halves()?;
         let there = dir.join("manifest.json").exists();
         match existing {
             Existing::Refuse if there => return Err(SweepError::Exists(dir.into())),
@@ -136,13 +137,25 @@ impl Store {
         for name in ["manifest.json", "plan.json"] {
             Self::remove(&self.dir.join(name))?;
         }
-        let of_a_cell = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let id = name.split('.').next().unwrap_or_default();
-            id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
         for path in list(&self.dir.join("cells"))?.iter().filter(|path| of_a_cell(path)) {
             Self::remove(path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was being written when an earlier run was killed.
+    fn clear_halves(&self) -> Result<(), SweepError> {
+        for name in ["manifest.json", "plan.json", "spec.toml"] {
+            Self::remove(&self.dir.join(name).with_added_extension(PARTIAL))?;
+        }
+        for path in list(&self.dir.join("cells"))?.iter().filter(|path| of_a_cell(path)) {
+            if path.is_dir() {
+                for name in [REQUESTS, DECISIONS] {
+                    Self::remove(&path.join(name).with_added_extension(PARTIAL))?;
+                }
+            } else if path.extension().is_some_and(|extension| extension == PARTIAL) {
+                Self::remove(path)?;
+            }
         }
         Ok(())
     }
@@ -150,8 +163,10 @@ impl Store {
     /// Removes all tables: those of another plan would stay beside the ones to come.
     pub(crate) fn clear_tables(&self) -> Result<(), SweepError> {
         for name in TABLES {
-            for extension in ["csv", "parquet", "csv.tmp", "parquet.tmp"] {
-                Self::remove(&self.dir.join(format!("{name}.{extension}")))?;
+            for extension in ["csv", "parquet"] {
+                let path = self.dir.join(format!("{name}.{extension}"));
+                Self::remove(&path.with_added_extension(PARTIAL))?;
+                Self::remove(&path)?;
             }
         }
         Ok(())
@@ -175,9 +190,10 @@ impl Store {
         serde_json::from_str::<CellResult>(&text).ok().filter(|result| result.id == id)
     }
 
-    /// Whether everything that should be kept of a cell besides its statistics is there.
+    /// Whether everything that should be kept of a cell besides its statistics is there. A file without both ends of a
+    /// Parquet file, as a crash of the machine may leave it, counts as missing.
     pub fn has(&self, id: &str, output: Output) -> bool {
-        kept(output).all(|name| self.part(id, name).exists())
+        kept(output).all(|name| has_both_ends(&self.part(id, name)).unwrap_or(false))
     }
 
     fn part(&self, id: &str, name: &str) -> PathBuf {
@@ -234,19 +250,30 @@ impl Store {
     }
 }
 
+/// Whether a name in the folder of cells begins with the id of one.
+fn of_a_cell(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let id = name.split('.').next().unwrap_or_default();
+    id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn has_both_ends(path: &Path) -> io::Result<bool> {
+    const MAGIC: &[u8; 4] = b"PAR1";
+    let mut file = File::open(path)?;
+    let mut ends = [0; 8];
+    file.read_exact(&mut ends[..4])?;
+    // The end is its own: a file of four bytes has no other.
+    let apart = file.seek(SeekFrom::End(-4))? >= 4;
+    file.read_exact(&mut ends[4..])?;
+    Ok(apart && ends[..4] == *MAGIC && ends[4..] == *MAGIC)
+}
+
 /// What is in a folder, in no order.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, SweepError> {
     let entries = fs::read_dir(folder).map_err(SweepError::io("list", folder))?;
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(SweepError::io("list", folder))).collect()
 }
 
-/// Readers see the old file or the new one, never a part. One process writes a folder, so the temporary name is free.
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), SweepError> {
-    let temporary = path.with_added_extension("tmp");
-    fs::write(&temporary, content).map_err(|source| {
-        // What is left of a full disk is of no use.
-        let _ = fs::remove_file(&temporary);
-        SweepError::io("write", path)(source)
-    })?;
-    fs::rename(&temporary, path).map_err(SweepError::io("write", path))
+    trimtab_table::write_whole(path, content).map_err(SweepError::io("write", path))
 }

@@ -36,10 +36,13 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Trace, RunError> {
 /// Writes a trace in the canonical form: as Parquet if the name ends in `.parquet`, else as JSON lines, compressed if it
 /// ends in `.zst` or `.gz`.
 pub fn write(trace: &Trace, path: &Path) -> Result<(), RunError> {
+    let io = |source| RunError::Write { path: path.into(), source };
     if is_parquet(path) {
-        return columns(trace).write(path).map_err(|source| table(path, source));
+        return columns(trace).write(path).map_err(|error| match error {
+            TableError::Io { source, .. } => io(source),
+            other => table(path, other),
+        });
     }
-    let io = |source| table(path, TableError::Io { path: path.into(), source });
     trimtab_workload::write_file(trace, path).map_err(io)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use trimtab_core::nearest_name;
-use trimtab_table::TableError;
+use trimtab_table::{TableError, write_whole};
 
 use crate::draw;
 use crate::export::{self, ExportError};
@@ -81,7 +81,7 @@ pub enum PlotError {
     Table(#[from] TableError),
     #[error(transparent)]
     Export(#[from] ExportError),
-    #[error("`{path}`: {source}")]
+    #[error("cannot write {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
@@ -120,7 +120,7 @@ pub fn plot(
             files.push(path);
         }
         let path = out.join(format!("{}.csv", figure.name));
-        figure.table().write(&path)?;
+        points(&figure, &path)?;
         files.push(path);
     }
     Ok(files)
@@ -149,9 +149,9 @@ pub fn picture(figure: &Figure, theme: &Theme, path: &Path) -> Result<[PathBuf; 
     }
     let svg = draw::svg(figure, &looks, theme);
     write(path, &format.bytes(&svg, theme.dpi)?)?;
-    let points = path.with_extension("csv");
-    figure.table().write(&points)?;
-    Ok([path.to_owned(), points])
+    let csv = path.with_extension("csv");
+    points(figure, &csv)?;
+    Ok([path.to_owned(), csv])
 }
 
 /// Draws one figure that is not about schedulers into a file, in the format that its name says.
@@ -161,8 +161,16 @@ pub fn save(figure: &Figure, theme: &Theme, path: &Path) -> Result<(), PlotError
     write(path, &format.bytes(&svg, theme.dpi)?)
 }
 
+/// Writes the points drawn.
+fn points(figure: &Figure, path: &Path) -> Result<(), PlotError> {
+    figure.table().write(path).map_err(|error| match error {
+        TableError::Io { path, source } => PlotError::Io { path, source },
+        other => other.into(),
+    })
+}
+
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PlotError> {
-    fs::write(path, bytes).map_err(|source| PlotError::Io { path: path.to_owned(), source })
+    write_whole(path, bytes).map_err(|source| PlotError::Io { path: path.to_owned(), source })
 }
 
 fn definition(name: &str) -> Result<&'static FigureDef, PlotError> {

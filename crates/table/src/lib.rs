@@ -15,7 +15,10 @@ mod parquet_format;
 mod requests;
 mod summary;
 mod table;
+mod whole;
 
+pub use parquet_format::decoding;
 pub use requests::{RequestRow, requests_table};
 pub use summary::{Stat, nearest_rank, summarise};
 pub use table::{Column, Format, Table, TableError};
+pub use whole::{PARTIAL, write_whole};

@@ -1,6 +1,8 @@
 //! Tables as Parquet, through polars.
 
 use std::io::Cursor;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars_core::prelude::{
     Column as Series, DataFrame, DataType, IntoSeries, ListBuilderTrait, ListPrimitiveChunkedBuilder, NamedFrom,
@@ -19,8 +21,41 @@ pub(crate) fn encode(table: &Table) -> Result<Vec<u8>, TableError> {
     Ok(bytes)
 }
 
+/// How many decoders are at work.
+static DECODING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a file is being decoded right now. The decoder panics on some damaged files, also in threads of its own; that
+/// becomes an error, so whoever prints panics need not.
+pub fn decoding() -> bool {
+    DECODING.load(Ordering::SeqCst) > 0
+}
+
 pub(crate) fn decode(bytes: Vec<u8>) -> Result<Table, TableError> {
-    let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(failed)?;
+    DECODING.fetch_add(1, Ordering::SeqCst);
+    let decoded = catch_unwind(|| decode_sound(bytes));
+    DECODING.fetch_sub(1, Ordering::SeqCst);
+    decoded.unwrap_or_else(|_| Err(TableError::Parquet("the file is damaged".to_owned())))
+}
+
+/// Values that a byte of a file can stand for at most. Pages of equal values reach some thousands.
+const VALUES_PER_BYTE: u64 = 1 << 14;
+
+fn decode_sound(bytes: Vec<u8>) -> Result<Table, TableError> {
+    let most = (bytes.len() as u64).saturating_mul(VALUES_PER_BYTE);
+    let mut reader = ParquetReader::new(Cursor::new(bytes));
+    // The decoder makes room for what the footer says, before it looks for it.
+    let metadata = reader.get_metadata().map_err(failed)?;
+    let mut counts = vec![metadata.num_rows as u64];
+    for group in &metadata.row_groups {
+        counts.push(group.num_rows() as u64);
+        for column in group.parquet_columns() {
+            counts.push(u64::try_from(column.num_values()).unwrap_or(u64::MAX));
+        }
+    }
+    if counts.into_iter().any(|count| count > most) {
+        return Err(TableError::Parquet("the file is damaged: it is too short for what it says it holds".to_owned()));
+    }
+    let frame = reader.finish().map_err(failed)?;
     let mut table = Table::new();
     for series in frame.columns() {
         table.push(series.name().as_str(), from_series(series)?)?;

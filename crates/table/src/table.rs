@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{csv_format, parquet_format};
+use crate::{csv_format, parquet_format, write_whole};
 
 /// The cells of one column. `None` is a missing cell, never zero.
 #[derive(Clone, Debug, PartialEq)]
@@ -251,15 +251,10 @@ impl Table {
         }
     }
 
-    /// Writes a file in the format of its extension. The file appears whole or not at all: the bytes go to a neighbour
-    /// that is then renamed.
+    /// Writes a file in the format of its extension, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<(), TableError> {
         let bytes = self.encode(Format::of(path)?)?;
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let failed = |source| TableError::Io { path: path.to_owned(), source };
-        fs::write(&partial, bytes).map_err(failed)?;
-        fs::rename(&partial, path).map_err(failed)
+        write_whole(path, &bytes).map_err(|source| TableError::Io { path: path.to_owned(), source })
     }
 
     /// Reads a file in the format of its extension.

@@ -204,3 +204,30 @@ proptest! {
         prop_assert!(share(&|x| x < quantile) < needed || quantile <= values[0]);
     }
 }
+
+#[test]
+fn damaged_parquet_is_refused_or_read() {
+    let mut table = Table::new();
+    table.push("name", Column::text(["a", "b", "c"])).expect("a column");
+    table.push("n", Column::count([1, 2, 3])).expect("a column");
+    let bytes = table.encode(Format::Parquet).expect("memory");
+    // The footer, which says what is where. Run lengths inside pages are believed by the decoder of polars 0.55, which ends the
+    // process where there is no room for them: docs/invariants.md says so.
+    let length: [u8; 4] = bytes[bytes.len() - 8..][..4].try_into().expect("four bytes");
+    let footer = bytes.len() - 8 - u32::from_le_bytes(length) as usize;
+    let (mut refused, mut read) = (0, 0);
+    for at in footer..bytes.len() {
+        for value in [0, 0x15, 0x7f, 0xff, bytes[at] ^ 1] {
+            let mut damaged = bytes.clone();
+            damaged[at] = value;
+            match Table::decode(damaged, Format::Parquet) {
+                Ok(_) => read += 1,
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    for at in 0..bytes.len() {
+        assert!(Table::decode(bytes[..at].to_vec(), Format::Parquet).is_err(), "cut after {at} bytes");
+    }
+    assert!(refused > 100 && read > 100, "{refused} {read}");
+}

@@ -1,59 +1,82 @@
 //! Files that are compressed by name, in pure Rust.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::write::GzEncoder;
 
 /// Uncompressed bytes of one zstd frame.
 const FRAME: usize = 1 << 20;
 
-/// A new file; zstd- or gzip-compressed if its name ends in `.zst` or `.gz`.
-pub enum TraceFile {
-    /// As it is.
+/// A new file; zstd- or gzip-compressed if its name ends in `.zst` or `.gz`. It has its name only once it is finished; before
+/// that it is a neighbour, which goes away if this value does. What is no file, as a pipe, is written to directly.
+pub struct TraceFile {
+    out: Compressed,
+    /// The neighbour and the name.
+    rename: Option<(PathBuf, PathBuf)>,
+}
+
+/// The three forms.
+enum Compressed {
     Plain(BufWriter<File>),
-    /// zstd.
     Zstd(ZstdWriter<File>),
-    /// gzip.
     Gzip(GzEncoder<File>),
 }
 
 impl TraceFile {
-    /// Makes the file, or empties it.
+    /// Makes the neighbour, or empties it.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
-        Ok(match path.extension().and_then(|extension| extension.to_str()) {
-            Some("zst") => Self::Zstd(ZstdWriter::new(file)),
-            Some("gz") => Self::Gzip(GzEncoder::new(file, flate2::Compression::default())),
-            _ => Self::Plain(BufWriter::new(file)),
-        })
+        let rename = match fs::metadata(path) {
+            Ok(found) if !found.is_file() => None,
+            _ => Some((path.with_added_extension("partial"), path.to_owned())),
+        };
+        let file = File::create(rename.as_ref().map_or(path, |(partial, _)| partial))?;
+        let out = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("zst") => Compressed::Zstd(ZstdWriter::new(file)),
+            Some("gz") => Compressed::Gzip(GzEncoder::new(file, flate2::Compression::default())),
+            _ => Compressed::Plain(BufWriter::new(file)),
+        };
+        Ok(Self { out, rename })
     }
 
-    /// Writes what is left.
-    pub fn finish(self) -> io::Result<()> {
-        match self {
-            Self::Plain(mut out) => out.flush(),
-            Self::Zstd(out) => out.finish().map(drop),
-            Self::Gzip(out) => out.finish().map(drop),
+    /// Writes what is left, and gives the file its name.
+    pub fn finish(mut self) -> io::Result<()> {
+        match &mut self.out {
+            Compressed::Plain(out) => out.flush()?,
+            Compressed::Zstd(out) => out.end()?,
+            Compressed::Gzip(out) => out.try_finish()?,
+        }
+        if let Some((partial, path)) = &self.rename {
+            fs::rename(partial, path)?;
+            self.rename = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for TraceFile {
+    fn drop(&mut self) {
+        if let Some((partial, _)) = &self.rename {
+            let _ = fs::remove_file(partial);
         }
     }
 }
 
 impl Write for TraceFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(out) => out.write(bytes),
-            Self::Zstd(out) => out.write(bytes),
-            Self::Gzip(out) => out.write(bytes),
+        match &mut self.out {
+            Compressed::Plain(out) => out.write(bytes),
+            Compressed::Zstd(out) => out.write(bytes),
+            Compressed::Gzip(out) => out.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(out) => out.flush(),
-            Self::Zstd(out) => out.flush(),
-            Self::Gzip(out) => out.flush(),
+        match &mut self.out {
+            Compressed::Plain(out) => out.flush(),
+            Compressed::Zstd(out) => out.flush(),
+            Compressed::Gzip(out) => out.flush(),
         }
     }
 }
@@ -72,9 +95,13 @@ impl<W: Write> ZstdWriter<W> {
 
     /// Writes the last frame.
     pub fn finish(mut self) -> io::Result<W> {
-        self.frame()?;
-        self.out.flush()?;
+        self.end()?;
         Ok(self.out)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.frame()?;
+        self.out.flush()
     }
 
     fn frame(&mut self) -> io::Result<()> {

@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
                 (name.clone(), of.map(|point| (point.capacity_blocks, 1.0 - point.hit_tokens)).collect())
             })
             .collect();
-        for file in picture(&miss_ratio::figure(&curves), &Theme::default(), path).map_err(Failure::data)? {
+        for file in picture(&miss_ratio::figure(&curves), &Theme::default(), path)? {
             printer.note(&format!("figure: {}", file.display()));
         }
     }

@@ -10,6 +10,7 @@ use trimtab_experiment::catalog::{self, Overrides};
 use trimtab_report::calibration::{Compared, StepError, residuals};
 use trimtab_report::figure::Figure;
 use trimtab_report::{PictureFormat, Theme, save};
+use trimtab_table::write_whole;
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -181,9 +182,9 @@ fn compared(validation: &Validation) -> Vec<Compared> {
 
 fn draw(figure: &Figure, path: &Path) -> Result<(), Failure> {
     let theme = Theme::named("paper-wide").map_err(Failure::usage)?;
-    save(figure, &theme, path).map_err(Failure::data)
+    Ok(save(figure, &theme, path)?)
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| Failure::data(format!("cannot write {}: {error}", path.display())))
+    write_whole(path, text.as_bytes()).map_err(|error| Failure::writing(path, &error))
 }

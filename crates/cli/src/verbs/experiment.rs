@@ -11,7 +11,7 @@ use trimtab_sched::Registry;
 
 use super::tables;
 use super::watch::{Watch, catch_interrupts};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, remedy};
 use crate::printer::Printer;
 
 /// Arguments of `trimtab sweep` and `trimtab capacity`.
@@ -92,7 +92,17 @@ pub(crate) fn finish(
 ) -> Result<(), Failure> {
     catch_interrupts();
     let watch = Watch::new(printer);
-    let outcome = work(&watch).map_err(|error| Failure::of(error.exit_code(), error))?;
+    let outcome = work(&watch).map_err(|error| {
+        let code = error.exit_code();
+        let hint = match &error {
+            SweepError::Io { doing: "write", source, .. } => {
+                format!("{}\nhint: finished cells are kept; then `{}` goes on", remedy(source), again())
+            }
+            SweepError::Io { source, .. } => remedy(source).to_owned(),
+            _ => String::new(),
+        };
+        Failure::of(code, format!("{error}{hint}"))
+    })?;
     watch.finish(&outcome);
     for failure in &outcome.failures {
         let sweep::Failure { label, seed, message, reproduce, .. } = failure;

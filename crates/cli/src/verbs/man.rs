@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         Man::new(Cli::command()).render(&mut page)?;
         return printer.result(&String::from_utf8_lossy(&page));
     };
-    let failed = |error: std::io::Error| Failure::data(format!("cannot write {}: {error}", folder.display()));
+    let failed = |error: std::io::Error| Failure::writing(folder, &error);
     std::fs::create_dir_all(folder).map_err(failed)?;
     generate_to(Cli::command(), folder).map_err(failed)
 }

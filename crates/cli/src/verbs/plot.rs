@@ -29,7 +29,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let theme = theme(&args.theme)?;
     let out = args.out.clone().unwrap_or_else(|| plots(&args.results));
-    let files = plot(&args.results, args.figure.as_deref(), &args.formats, &theme, &out).map_err(Failure::data)?;
+    let files = plot(&args.results, args.figure.as_deref(), &args.formats, &theme, &out)?;
     let lines: Vec<String> = files.iter().map(|file| format!("{}\n", file.display())).collect();
     printer.result(&lines.concat())
 }

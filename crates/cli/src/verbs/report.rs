@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use trimtab_report::{Theme, page};
+use trimtab_table::write_whole;
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -31,6 +32,6 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     };
     let html = page(&args.results, &theme).map_err(Failure::data)?;
     let out = args.out.clone().unwrap_or_else(|| args.results.join("report.html"));
-    std::fs::write(&out, html).map_err(|error| Failure::data(format!("cannot write {}: {error}", out.display())))?;
+    write_whole(&out, html.as_bytes()).map_err(|error| Failure::writing(&out, &error))?;
     printer.result(&format!("{}\n", out.display()))
 }

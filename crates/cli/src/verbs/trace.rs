@@ -138,6 +138,9 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     }
 }
 
+/// More different blocks than this are not counted: they take some bytes each.
+const MOST_BLOCKS: u64 = 1 << 29;
+
 fn stats(args: &StatsArgs, printer: Printer) -> Result<(), Failure> {
     let mut options =
         StatsOptions { block_tokens: args.block_tokens, partial_tail: args.partial_tail, ..StatsOptions::default() };
@@ -145,13 +148,21 @@ fn stats(args: &StatsArgs, printer: Printer) -> Result<(), Failure> {
         options.capacities.clone_from(capacities);
     }
     let theme = super::plot::theme(&args.theme)?;
-    let stats = Stats::of_trace(&args.source.read(printer)?, &options);
+    let trace = args.source.read(printer)?;
+    let blocks = Stats::blocks_of(&trace, &options);
+    if blocks > MOST_BLOCKS {
+        return Err(Failure::data(format!(
+            "{blocks} different blocks are too many to count (the most is {MOST_BLOCKS})\n\
+             hint: count larger ones with `--block-tokens`, or read less with `--limit`"
+        )));
+    }
+    let stats = Stats::of_trace(&trace, &options);
     if let Some(path) = &args.plot {
         let name = args.source.file.file_stem().unwrap_or_default().to_string_lossy();
         if stats.hit_ratio.blocks <= 0.0 {
             return Err(Failure::data("nothing to draw: no prefix of this trace ever comes back"));
         }
-        for file in picture(&prefixes::figure(&drawable(&stats, &name)), &theme, path).map_err(Failure::data)? {
+        for file in picture(&prefixes::figure(&drawable(&stats, &name)), &theme, path)? {
             printer.note(&format!("figure: {}", file.display()));
         }
     }
@@ -195,8 +206,7 @@ fn generate(args: &GenerateArgs, printer: Printer) -> Result<(), Failure> {
         trace_file::write(&trace, &args.out)?;
         trace.requests.len()
     } else {
-        stream(&mut *requests, &args.out)
-            .map_err(|error| Failure::data(format!("cannot write {}: {error}", args.out.display())))?
+        stream(&mut *requests, &args.out).map_err(|error| Failure::writing(&args.out, &error))?
     };
     printer.note(&format!("{count} requests in {}", args.out.display()));
     Ok(())
