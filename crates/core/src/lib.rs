@@ -18,4 +18,4 @@ pub use nearest::nearest_name;
 pub use quantile::{Gaps, Summary, mean_ps, nearest_rank};
 pub use request::{FixedWorkload, Prompt, Request, Workload};
 pub use rng::{RngStreams, StreamRng, exponential, normal, uniform01};
-pub use time::{PS_PER_MS, PS_PER_S, PS_PER_US, SimTime};
+pub use time::{ClockRanOut, PS_PER_MS, PS_PER_S, PS_PER_US, SimTime};

@@ -65,11 +65,32 @@ impl SimTime {
     }
 }
 
+/// A run needs more simulated time than the clock holds. Steps that last for days do this, or a load that never ends: the
+/// program is right. So it is thrown, past everything in between, to whoever started the run, and costs nothing before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockRanOut;
+
+impl ClockRanOut {
+    /// Unwinds with this value; no panic is reported on the way.
+    #[cold]
+    pub fn throw() -> ! {
+        std::panic::resume_unwind(Box::new(Self))
+    }
+}
+
+impl fmt::Display for ClockRanOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the simulated clock ran past its range of 213 days")
+    }
+}
+
+impl std::error::Error for ClockRanOut {}
+
 impl Add for SimTime {
     type Output = Self;
     fn add(self, span: Self) -> Self {
         // Wrapping here would reorder events silently: the check stays on in release builds.
-        Self(self.0.checked_add(span.0).expect("the simulated clock ran past its range of 213 days"))
+        self.checked_add(span).unwrap_or_else(|| ClockRanOut::throw())
     }
 }
 

@@ -27,7 +27,7 @@ mod seq;
 mod tier;
 mod trial;
 
-pub use cluster::{build_context, prefill_tokens_per_s, run};
+pub use cluster::{build_context, prefill_tokens_per_s, run, try_run};
 pub use config::{
     CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal, Promotion,
     RouterConfig, SignalsConfig, SignalsOff, Stepping, Survives, TierConfig, TransferConfig, Visible, WritePolicy,

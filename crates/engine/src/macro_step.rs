@@ -1,7 +1,7 @@
 //! Runs of decode-only steps over an unchanged batch: in closed form where the cost is linear in the context, else as a
 //! list of where its steps end.
 
-use trimtab_core::SimTime;
+use trimtab_core::{ClockRanOut, SimTime};
 
 use crate::cost::{Line, StepCost};
 
@@ -38,7 +38,7 @@ impl MacroStep {
             cost.durations(seqs, context, &mut run.ends);
             let mut end = 0;
             for step in &mut run.ends {
-                end += *step;
+                end = step.checked_add(end).unwrap_or_else(|| ClockRanOut::throw());
                 *step = end;
             }
         }
@@ -57,7 +57,7 @@ impl MacroStep {
             let line = cost.line(seqs, context);
             let count = line.steps.min(left);
             let piece = (before, line, count);
-            before += total(&line, count);
+            before = total(&line, count).checked_add(before).unwrap_or_else(|| ClockRanOut::throw());
             context += u64::from(seqs) * count;
             left -= count;
             Some(piece)
@@ -149,7 +149,7 @@ impl MacroStep {
 }
 
 fn total(line: &Line, steps: u64) -> u64 {
-    u64::try_from(line.total(steps)).expect("the simulated clock ran past its range of 213 days")
+    u64::try_from(line.total(steps)).unwrap_or_else(|_| ClockRanOut::throw())
 }
 
 #[cfg(test)]

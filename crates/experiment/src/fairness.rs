@@ -78,7 +78,7 @@ impl<'a> Alone<'a> {
             self.ends.resize(at + 1, 0);
             self.instance.cost.durations(1, filled as u64 - 1, &mut self.ends[filled..]);
             for next in filled..=at {
-                self.ends[next] += self.ends[next - 1];
+                self.ends[next] = self.ends[next].saturating_add(self.ends[next - 1]);
             }
         }
         self.ends[at]

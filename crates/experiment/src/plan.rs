@@ -126,6 +126,11 @@ impl Plan {
             Search::Sweep { rates_rps } if !rates_rps.is_empty() => rates_rps.iter().copied().map(Some).collect(),
             _ => vec![None],
         };
+        let count = points.len().saturating_mul(rates.len()).saturating_mul(schedulers.len());
+        if count > MOST_GROUPS {
+            let message = format!("{count} combinations of settings, rates and schedulers are more than {MOST_GROUPS}");
+            return Err(fail(&Fault::new(source.at("grid"), message)));
+        }
         let mut hashes = BTreeMap::new();
         let mut groups = Vec::new();
         for (index, point) in points.iter().enumerate() {
@@ -211,6 +216,13 @@ impl Plan {
     }
 }
 
+/// More combinations than this are a mistake: even listing them takes gigabytes.
+const MOST_GROUPS: usize = 100_000;
+/// Seeds of a cell.
+const MOST_SEEDS: usize = 100_000;
+/// Rates of a search: the ratio of the highest to the lowest.
+const WIDEST_SEARCH: f64 = 1e9;
+
 /// The share of requests that must meet the objectives, unless said.
 pub const DEFAULT_ATTAIN: f64 = 0.9;
 
@@ -243,10 +255,12 @@ fn check_header(source: &Source) -> Result<(), Fault> {
         Search::Capacity { rate_rps, tolerance, max_seeds } => {
             let ok = rate_rps.low > 0.0 && rate_rps.high > rate_rps.low && rate_rps.high.is_finite();
             unless(ok, "search.rate_rps", "0 < low < high is needed".into())?;
+            let ok = rate_rps.high <= rate_rps.low * WIDEST_SEARCH && rate_rps.low >= 1.0 / WIDEST_SEARCH;
+            unless(ok, "search.rate_rps", "low is at least 1e-9, and high at most 1e9 times low".into())?;
             let ok = (0.001..=1.0).contains(tolerance);
             unless(ok, "search.tolerance", format!("`{tolerance}` is not a share from 0.001 to 1"))?;
-            let ok = max_seeds.is_none_or(|most| most >= spec.seeds.len());
-            unless(ok, "search.max_seeds", "fewer than there are seeds".into())?;
+            let ok = max_seeds.is_none_or(|most| (spec.seeds.len()..=MOST_SEEDS).contains(&most));
+            unless(ok, "search.max_seeds", format!("from the number of seeds to {MOST_SEEDS}"))?;
             let slo = spec.slo.ttft_s.or(spec.slo.tpot_s).or(spec.slo.e2e_s).is_some() || !spec.slo.class.is_empty();
             unless(slo, "slo", "a capacity search needs an objective, such as slo.ttft_s".into())?;
             unless(spec.workload.rate.is_none(), "workload.rate", "the search chooses the rate".into())?;
@@ -261,8 +275,9 @@ fn check_header(source: &Source) -> Result<(), Fault> {
             "replicate",
             "is for sweeps; a capacity search adds seeds by itself, up to search.max_seeds".into(),
         )?;
-        let ok = replicate.half_width > 0.0 && replicate.max_seeds >= spec.seeds.len();
-        unless(ok, "replicate", "half_width must be positive and max_seeds at least the number of seeds".into())?;
+        let ok = replicate.half_width > 0.0 && (spec.seeds.len()..=MOST_SEEDS).contains(&replicate.max_seeds);
+        let message = format!("half_width must be positive and max_seeds from the number of seeds to {MOST_SEEDS}");
+        unless(ok, "replicate", message)?;
         let known = crate::summary::METRICS.iter().any(|m| m.name == replicate.metric);
         let near = trimtab_core::nearest_name(&replicate.metric, crate::summary::METRICS.iter().map(|m| m.name));
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
@@ -296,6 +311,9 @@ fn points(root: &Node) -> Result<Vec<Point>, Fault> {
         };
         if values.is_empty() {
             return Err(Fault::new(at, format!("`{path}` has no values")));
+        }
+        if points.len().saturating_mul(values.len()) > MOST_GROUPS {
+            return Err(Fault::new(at, format!("more than {MOST_GROUPS} combinations with the values of `{path}`")));
         }
         points = points
             .iter()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use trimtab_core::{FixedWorkload, Workload};
+use trimtab_core::{ClockRanOut, FixedWorkload, Workload};
 use trimtab_engine::{ClusterConfig, DecisionLog, RunResult, Stepping, build_context};
 use trimtab_sched::Registry;
 use trimtab_table::TableError;
@@ -31,6 +31,17 @@ pub enum RunError {
         /// Why.
         source: TableError,
     },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The run lasts longer than the clock.
+    #[error("{0}\nhint: look for steps that take very long (`cluster.cost`), and for load that never ends")]
+    Clock(#[from] ClockRanOut),
     /// The arrivals could not be rescaled.
     #[error(transparent)]
     Rescale(#[from] RescaleError),
@@ -110,7 +121,7 @@ pub fn simulate(
     let scheduler = (def.build)(&scenario.scheduler.params, &build_context(&config))
         .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
     let workload = foreseen.as_mut().map_or(workload, |all| all);
-    Ok(trimtab_engine::run(&config, &def, scheduler, workload))
+    Ok(trimtab_engine::try_run(&config, &def, scheduler, workload)?)
 }
 
 /// Reads the workload of a scenario and runs it.

@@ -297,6 +297,9 @@ impl Source {
     }
 }
 
+/// Characters of a line that a message shows.
+const WIDEST_EXCERPT: usize = 160;
+
 fn show(path: &Path, text: &str, fault: &Fault) -> SpecError {
     let message = fault.message.clone();
     let Some(at) = fault.at.unwrap_or(Some(0)) else {
@@ -307,8 +310,10 @@ fn show(path: &Path, text: &str, fault: &Fault) -> SpecError {
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let column = text[start..at].chars().count() + 1;
-    let written = text[start..].lines().next().unwrap_or("");
-    let width = line.to_string().len();
-    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:>column$}", "", "^");
+    // Of a very long line, what stands around the fault.
+    let skipped = if column > WIDEST_EXCERPT { column - WIDEST_EXCERPT / 2 } else { 0 };
+    let written = text[start..].lines().next().unwrap_or("").chars().skip(skipped).take(WIDEST_EXCERPT);
+    let (written, mark, width) = (written.collect::<String>(), column - skipped, line.to_string().len());
+    let excerpt = format!("\n  {line} | {written}\n  {:width$} | {:>mark$}", "", "^");
     SpecError { place: format!("{}:{line}:{column}", path.display()), message, excerpt, line: Some(line) }
 }

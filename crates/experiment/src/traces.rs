@@ -17,7 +17,7 @@ use crate::workload;
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// It could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}\nhint: a path counts from where the program is started", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -43,6 +43,9 @@ pub fn file_sha256<P: AsRef<Path>>(paths: &[P]) -> Result<String, TraceError> {
     for path in paths.iter().map(AsRef::as_ref) {
         let io = |source| TraceError::Io { path: path.into(), source };
         let mut file = std::fs::File::open(path).map_err(io)?;
+        if !file.metadata().map_err(io)?.is_file() {
+            return Err(io(std::io::Error::other("not a regular file")));
+        }
         loop {
             match file.read(&mut buffer).map_err(io)? {
                 0 => break,

@@ -7,6 +7,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use trimtab_core::nearest_name;
 
+/// Keys of a dotted path: many more than any value has above it, and few enough to go down one by one.
+const DEEPEST: usize = 64;
+
 /// A byte of the file; `None` for what came from a flag.
 pub(crate) type At = Option<usize>;
 
@@ -72,7 +75,12 @@ impl Node {
     /// Reads a whole document.
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let root = DeTable::parse(text).map_err(|error| {
-            Fault::new(Some(error.span().map_or(0, |span| span.start)), error.message().trim_end().to_owned())
+            let span = error.span().unwrap_or_default();
+            let mut message = error.message().trim_end().to_owned();
+            if let Some(key) = text.get(span.clone()).filter(|_| message == "duplicate key") {
+                message = format!("`{key}` is there twice");
+            }
+            Fault::new(Some(span.start), message)
         })?;
         let at = root.span().start;
         Ok(Self { at: Some(at), value: table(root.into_inner())? })
@@ -127,8 +135,8 @@ impl Node {
     /// Sets the value at a dotted path, making tables on the way.
     pub(crate) fn set(&mut self, path: &str, at: At, node: Node) -> Result<(), Fault> {
         let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
-        if key.is_empty() {
-            return Err(Fault::new(at, format!("`{path}` is not a dotted path")));
+        if key.is_empty() || path.split('.').count() > DEEPEST {
+            return Err(Fault::new(at, "not a dotted path of some keys"));
         }
         let Value::Table(entries) = &mut self.value else {
             return Err(Fault::new(at, format!("there is no table to hold `{key}`")));
@@ -208,6 +216,14 @@ impl de::Error for Fault {
         Self { at: None, message: message.to_string(), key: None }
     }
 
+    fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::custom(format!("invalid type: {found}, expected {}", plainly(&expected.to_string())))
+    }
+
+    fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::custom(format!("invalid value: {found}, expected {}", plainly(&expected.to_string())))
+    }
+
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let message = format!("unknown key `{field}`{}", suggestion(field, expected));
         Self { at: None, message, key: Some(field.into()) }
@@ -215,6 +231,16 @@ impl de::Error for Fault {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::custom(format!("unknown value `{variant}`{}", suggestion(variant, expected)))
+    }
+}
+
+/// A type of the program, in words.
+fn plainly(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        other => other,
     }
 }
 

@@ -222,7 +222,7 @@ fn check_generator(spec: &scenario::Workload) -> Result<(), RunError> {
     if spec.limit == Some(0) || spec.limit.is_none() && spec.duration_s.is_none() {
         return Err(fault(
             "workload.limit",
-            "a generator has no end of its own: say how many requests, or how long (`duration_s`)",
+            "a generator has no end of its own: say how many requests (`limit`), or how long (`duration_s`)",
         ));
     }
     generated(&Scenario { workload: spec.clone(), ..Scenario::default() }).map(drop)

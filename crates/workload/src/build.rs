@@ -1,6 +1,6 @@
 //! From rows to a trace: the policies that are the same for every format.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use trimtab_core::{PrefixId, Prompt, Request, SessionId, SimTime, TenantId};
 
 use crate::error::{Fault, Issue, Kind, Parsed};
@@ -13,6 +13,8 @@ use crate::trace::{Note, NoteKind, Trace};
 const HEADROOM_PS: u64 = u64::MAX - SimTime::LATEST_ARRIVAL.0;
 /// At most this many different unknown keys are listed.
 const MAX_KEYS: usize = 20;
+/// Longer prompts and outputs are errors: a slip of units, or one row that takes gigabytes.
+const MAX_TOKENS: u32 = 1 << 27;
 /// Block sizes that a wrong one is compared with.
 const USUAL_BLOCKS: [u64; 7] = [16, 32, 64, 128, 256, 512, 1024];
 /// Rates and spans that are probably a wrong unit.
@@ -153,6 +155,11 @@ impl<'o> Builder<'o> {
         }
         let Some(arrival) = self.arrival(row)? else { return Ok(()) };
         let tokens = input.min(self.options.max_input_tokens.unwrap_or(u32::MAX));
+        for (at, count, name) in [(row.at.input, tokens, names.input), (row.at.output, output, names.output)] {
+            if count > MAX_TOKENS {
+                return Err(too_large(at, count.into(), name));
+            }
+        }
         if tokens < input {
             self.note(NoteKind::Filtered, "end of a prompt, by `--max-input-tokens`");
         }
@@ -289,6 +296,9 @@ impl<'o> Builder<'o> {
         }
         let mut node = None;
         let mut end = 0;
+        // Ids before the one looked at, once one of them has a second parent.
+        let mut before_it = FxHashSet::default();
+        let mut counted = 0;
         for (index, &id) in row.ids.iter().enumerate() {
             if end >= tokens {
                 break;
@@ -296,7 +306,11 @@ impl<'o> Builder<'o> {
             end = end.saturating_add(block);
             let before = self.interner.rechained;
             node = Some(self.interner.child(node, row.scope, id, end).map_err(|_| too_many_nodes())?);
-            if self.interner.rechained != before && row.ids[..index].contains(&id) {
+            if self.interner.rechained != before {
+                before_it.extend(row.ids[counted..index].iter().copied());
+                counted = index;
+            }
+            if self.interner.rechained != before && before_it.contains(&id) {
                 return Err(Fault::new(row.at.ids, Kind::BadBlocks, id.to_string().as_bytes(), {
                     "ids that do not repeat within a prompt, since each names all blocks before it too"
                 })
@@ -487,7 +501,9 @@ impl<'o> Builder<'o> {
 }
 
 fn too_large(at: usize, value: u64, field: &'static str) -> Fault {
-    Fault::new(at, Kind::OutOfRange, value.to_string().as_bytes(), "fewer than 2^32 tokens").field(field)
+    Fault::new(at, Kind::OutOfRange, value.to_string().as_bytes(), format!("at most {MAX_TOKENS} tokens"))
+        .field(field)
+        .hint("no model has such a context; `--max-input-tokens` cuts prompts")
 }
 
 fn too_many_nodes() -> Fault {

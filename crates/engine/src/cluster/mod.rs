@@ -13,10 +13,11 @@ mod retry;
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use trimtab_core::{FixedWorkload, Gaps, InstanceId, RngStreams, SimTime, Workload};
+use trimtab_core::{ClockRanOut, FixedWorkload, Gaps, InstanceId, RngStreams, SimTime, Workload};
 use trimtab_sched::autoscalers::{Autoscaler, Recent};
 use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Scheduler, SchedulerDef, Signals};
 
@@ -94,10 +95,34 @@ struct Simulation<'a> {
 /// Runs a workload through a cluster to its end.
 ///
 /// # Panics
-/// When an invariant of ARCHITECTURE.md is broken, when the scheduler leaves requests parked for ever, when it reads a
+/// When an invariant of ARCHITECTURE.md is broken, when the clock runs out of its range, when the scheduler leaves requests parked for ever, when it reads a
 /// signal that is off ([`crate::SignalsConfig::check`] tells before), or when an eviction policy refuses its parameters or
 /// does not know the future that it needs.
 pub fn run(
+    config: &ClusterConfig,
+    def: &SchedulerDef,
+    scheduler: Box<dyn Scheduler>,
+    workload: &mut dyn Workload,
+) -> RunResult {
+    try_run(config, def, scheduler, workload).unwrap_or_else(|ran_out| panic!("{ran_out}"))
+}
+
+/// The same; a run that needs more time than the clock holds is an error.
+pub fn try_run(
+    config: &ClusterConfig,
+    def: &SchedulerDef,
+    scheduler: Box<dyn Scheduler>,
+    workload: &mut dyn Workload,
+) -> Result<RunResult, ClockRanOut> {
+    let run = || run_to_its_end(config, def, scheduler, workload);
+    // Nothing that the run has touched is looked at after it was thrown.
+    catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| match thrown.downcast::<ClockRanOut>() {
+        Ok(ran_out) => *ran_out,
+        Err(panic) => resume_unwind(panic),
+    })
+}
+
+fn run_to_its_end(
     config: &ClusterConfig,
     def: &SchedulerDef,
     scheduler: Box<dyn Scheduler>,

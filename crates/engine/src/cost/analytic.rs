@@ -55,7 +55,11 @@ impl Analytic {
     fn kv_read(&self, read: u64, seqs: u32, context: u64) -> u64 {
         let few = u64::from(FEW_SEQS);
         let seqs = u64::from(seqs).max(few);
-        if self.kv_few * few <= read * seqs { read * context } else { self.kv_few * few * context / seqs }
+        if self.kv_few * few <= read.saturating_mul(seqs) {
+            read.saturating_mul(context)
+        } else {
+            (self.kv_few * few).saturating_mul(context) / seqs
+        }
     }
 
     fn of_tokens(&self, tokens: u64) -> u64 {
@@ -76,16 +80,18 @@ fn ps(seconds: f64) -> u64 {
 impl StepCost for Analytic {
     fn step(&self, shape: &StepShape) -> u64 {
         let seqs = u64::from(shape.prefill_seqs) + u64::from(shape.decode_seqs);
-        let mut total = self.of_tokens(shape.prefill_tokens + u64::from(shape.decode_seqs)) + self.step;
-        total += self.seq * seqs;
+        let tokens = self.of_tokens(shape.prefill_tokens + u64::from(shape.decode_seqs));
+        let total = tokens.saturating_add(self.step).saturating_add(self.seq.saturating_mul(seqs));
         if shape.prefill_seqs == 0 {
-            return (total + self.kv_read(self.kv, shape.decode_seqs, shape.decode_context)).max(1);
+            return total.saturating_add(self.kv_read(self.kv, shape.decode_seqs, shape.decode_context)).max(1);
         }
         let half = 1_u128 << (PAIR_BITS - 1);
-        let pairs = u64::try_from((self.pair_fixed * shape.prefill_pairs + half) >> PAIR_BITS)
-            .expect("attention over one step lasts less than the clock's range");
-        let attention = pairs.max(self.kv * shape.prefill_context).max(self.scan * shape.prefill_longest);
-        (total + attention + self.kv_read(self.kv_mixed, shape.decode_seqs, shape.decode_context)).max(1)
+        let pairs = u64::try_from((self.pair_fixed * shape.prefill_pairs + half) >> PAIR_BITS).unwrap_or(u64::MAX);
+        let attention = pairs
+            .max(self.kv.saturating_mul(shape.prefill_context))
+            .max(self.scan.saturating_mul(shape.prefill_longest));
+        let decodes = self.kv_read(self.kv_mixed, shape.decode_seqs, shape.decode_context);
+        total.saturating_add(attention).saturating_add(decodes).max(1)
     }
 
     fn line(&self, seqs: u32, context: u64) -> Line {

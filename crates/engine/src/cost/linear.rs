@@ -23,13 +23,13 @@ impl StepCost for Linear {
             + of(self.per_prefill_token, shape.prefill_tokens)
             + of(self.per_seq, seqs)
             + of(self.per_context, shape.decode_context);
-        u64::try_from(total).expect("a step takes longer than the clock's range of 213 days").max(1)
+        u64::try_from(total).unwrap_or(u64::MAX).max(1)
     }
 
     fn line(&self, seqs: u32, context: u64) -> Line {
         let first = self.step(&StepShape::decode(seqs, context));
         // A progression that starts at the floor of 1 ps is not linear from its first step on.
         let steps = if first == 1 { 1 } else { u64::MAX };
-        Line { first, delta: self.per_context * u64::from(seqs), steps }
+        Line { first, delta: self.per_context.saturating_mul(u64::from(seqs)), steps }
     }
 }

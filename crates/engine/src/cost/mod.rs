@@ -89,7 +89,8 @@ pub struct Line {
 /// Every answer is a whole number of picoseconds and depends on the shape alone. A model must be monotone: more work in
 /// any field never takes less time.
 pub trait StepCost: Send + Sync {
-    /// The duration of one step, in picoseconds; at least 1.
+    /// The duration of one step, in picoseconds; at least 1. One that no clock holds saturates: the run then ends, with
+    /// [`trimtab_core::ClockRanOut`].
     fn step(&self, shape: &StepShape) -> u64;
 
     /// The progression that starts with a decode-only step over `seqs` sequences and `context` tokens; each step adds
@@ -119,7 +120,7 @@ pub trait StepCost: Send + Sync {
             let chunk = budget.max(1).min(new - done);
             let mut shape = StepShape::default();
             shape.add_chunk(chunk, cached + done);
-            total += self.step(&shape);
+            total = self.step(&shape).saturating_add(total);
             done += chunk;
         }
         total

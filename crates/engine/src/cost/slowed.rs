@@ -22,7 +22,7 @@ impl Slowed {
 impl StepCost for Slowed {
     fn step(&self, shape: &StepShape) -> u64 {
         let time = u128::from(self.usual.step(shape).max(1)) * u128::from(self.thousandths) / u128::from(UNSLOWED);
-        u64::try_from(time).expect("a step takes less than 213 days").max(1)
+        u64::try_from(time).unwrap_or(u64::MAX).max(1)
     }
 
     fn line(&self, seqs: u32, context: u64) -> Line {
@@ -32,6 +32,6 @@ impl StepCost for Slowed {
             return Line { first: self.step(&StepShape::decode(seqs, context)), delta: 0, steps: 1 };
         }
         let line = self.usual.line(seqs, context);
-        Line { first: line.first * whole, delta: line.delta * whole, steps: line.steps }
+        Line { first: line.first.saturating_mul(whole), delta: line.delta.saturating_mul(whole), steps: line.steps }
     }
 }

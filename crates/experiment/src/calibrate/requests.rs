@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use trimtab_core::{FixedWorkload, PrefixForest, Prompt, Request, SimTime};
+use trimtab_core::{ClockRanOut, FixedWorkload, PrefixForest, Prompt, Request, SimTime};
 use trimtab_engine::cost::{Analytic, Deployment, DeploymentError};
 use trimtab_engine::{CacheConfig, ClusterConfig, EvictionConfig, InstanceConfig, Mixing, Order, Row, build_context};
 use trimtab_sched::Registry;
@@ -173,6 +173,9 @@ pub enum RequestsError {
     /// The simulated server is impossible.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The simulation lasts longer than the clock.
+    #[error(transparent)]
+    Clock(#[from] ClockRanOut),
     /// A request never completed in the simulation.
     #[error("request `{0}` did not complete in the simulation: the KV cache cannot hold it")]
     Incomplete(String),
@@ -229,7 +232,9 @@ fn parse_requests(path: &Path, text: &str) -> Result<(Option<MeasuredRun>, Vec<M
         }
         requests.push(Measured {
             id: id.map_or_else(|| format!("{}", requests.len()), |i| cell(i).to_owned()),
-            arrival: time(arrival, 1.0)?,
+            arrival: Some(time(arrival, 1.0)?)
+                .filter(|&s| s <= SimTime::LATEST_ARRIVAL.as_secs_f64())
+                .ok_or_else(|| bad(arrival, "a time of at most 200 days"))?,
             input_tokens: count(input)?,
             output_tokens: count(output)?,
             ttft: time(ttft, 1e3)?,
@@ -253,7 +258,7 @@ pub fn validate(requests: &[Measured], deployment: &Deployment, server: &Server)
         Some(blocks) => blocks,
         None => deployment.kv_blocks(server.block_tokens, server.max_batched_tokens, server.memory_share)?,
     };
-    let rows = replay(requests, deployment, server, kv_blocks);
+    let rows = replay(requests, deployment, server, kv_blocks)?;
     let mut pairs = Vec::new();
     for (measured, row) in requests.iter().zip(&rows) {
         let (Some(first), Some(whole)) = (row.ttft(), row.e2e()) else {
@@ -283,8 +288,13 @@ pub fn validate(requests: &[Measured], deployment: &Deployment, server: &Server)
     })
 }
 
-fn replay(requests: &[Measured], deployment: &Deployment, server: &Server, kv_blocks: u64) -> Vec<Row> {
-    let at = |seconds: f64| SimTime::from_secs_f64(seconds).expect("read as a finite time of at least 0");
+fn replay(
+    requests: &[Measured],
+    deployment: &Deployment,
+    server: &Server,
+    kv_blocks: u64,
+) -> Result<Vec<Row>, ClockRanOut> {
+    let at = |seconds: f64| SimTime::from_secs_f64(seconds).expect("read as a time of at most 200 days");
     let list = requests.iter().zip(0..).map(|(r, id)| {
         // Without identity: a measured run without shared prompts hits nothing.
         Request::new(id, at(r.arrival), Prompt { leaf: None, tokens: r.input_tokens }, r.output_tokens)
@@ -307,7 +317,7 @@ fn replay(requests: &[Measured], deployment: &Deployment, server: &Server, kv_bl
     let def = registry.get("round-robin").expect("the registry has it");
     let scheduler = (def.build)(&Value::Object(serde_json::Map::new()), &build_context(&config))
         .expect("round-robin has no parameters");
-    trimtab_engine::run(&config, def, scheduler, &mut workload).rows
+    Ok(trimtab_engine::try_run(&config, def, scheduler, &mut workload)?.rows)
 }
 
 /// The host overhead per step with which the replay's per-request error is least, and that replay.

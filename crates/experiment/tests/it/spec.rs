@@ -27,6 +27,10 @@ fn faults_are_shown_where_they_are() {
         ("seeds = [1, 2, 3]", "seeds = [1, 1]", 3, "a seed is given twice"),
         ("name = \"small\"", "name = \"../x\"", 2, "is no name for a folder"),
         ("schema = 1", "schema = 9", 1, "schema 9 is not known"),
+        ("jitter_s = 1.0", "jitter_s = 1.0\njitter_s = 2.0", 14, "`jitter_s` is there twice"),
+        ("instances = 2", "instances = \"two\"", 7, "expected a whole number that is not negative"),
+        ("instances = 2", "instances = -2", 7, "expected a whole number that is not negative"),
+        ("jitter_s = 1.0", "jitter_s = true", 13, "expected a number"),
         ("schema = 1", "schema = ", 1, "value"),
         ("jitter_s = 1.0", "jitter_s = \"1\"", 13, "invalid type"),
         ("jitter_s = 1.0", "jitter_s = -1.0", 13, "workload.jitter_s: `-1` is not a number of seconds"),
@@ -158,4 +162,41 @@ fn presets_keep_their_defaults() {
     let (_, plan) = load(&text, &[]).unwrap();
     let group = plan.groups.iter().find(|group| group.scenario.scheduler.kind == "chwbl").unwrap();
     assert_eq!(group.scenario.scheduler.params, serde_json::json!({ "preset": "sglang" }));
+}
+
+#[test]
+fn specs_that_would_take_all_memory_are_refused() {
+    let folder = folder(50);
+    let text = text(folder.path());
+    let hundred: String = (1..=100).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let grid: String = ["tp", "max_seqs", "block_tokens", "kv_tokens", "max_batched_tokens"]
+        .iter()
+        .map(|key| format!("\"cluster.{key}\" = [{hundred}]\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let capacity = |low: f64, high: f64, seeds: u64| {
+        let bounds = format!("rate_rps = {{ low = {low:e}, high = {high:e} }}\nmax_seeds = {seeds}\n");
+        text.replace("kind = \"sweep\"\nrates_rps = [2.0, 6.0]\n", &format!("kind = \"capacity\"\n{bounds}"))
+    };
+    let rates: String = (1..=20_000).map(|n| format!("{n}.0, ")).collect::<Vec<_>>().concat();
+    for (spec, message) in [
+        (text.clone() + &grid, "more than 100000 combinations with the values of `cluster.block_tokens`"),
+        (
+            text.replace("rates_rps = [2.0, 6.0]", &format!("rates_rps = [{rates}]")) + grid.lines().next().unwrap(),
+            "are more than 100000",
+        ),
+        (capacity(5e-324, 1.0, 9), "low is at least 1e-9"),
+        (capacity(1.0, 1e308, 9), "high at most 1e9 times low"),
+        (capacity(1.0, 10.0, 9_000_000_000_000_000_000), "from the number of seeds to 100000"),
+        (
+            text.clone() + "[replicate]\nmetric = \"ttft_mean_s\"\nhalf_width = 0.1\nmax_seeds = 1000000000\n",
+            "to 100000",
+        ),
+    ] {
+        let shown = load(&spec, &[]).expect_err(message).to_string();
+        assert!(shown.contains(message), "{message}: {}", &shown[..shown.len().min(300)]);
+        assert!(shown.len() < 1000, "{} bytes", shown.len());
+    }
+    let deep = format!("{}=1", vec!["a"; 100_000].join("."));
+    assert!(load(&text, &[&deep]).expect_err("too deep").to_string().contains("not a dotted path of some keys"));
 }

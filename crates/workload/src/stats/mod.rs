@@ -9,7 +9,7 @@ mod sharing;
 mod table;
 
 use serde::Serialize;
-use trimtab_core::{PrefixForest, Request};
+use trimtab_core::{PrefixForest, PrefixId, Request};
 
 use crate::trace::Trace;
 pub use arrivals::{Arrivals, Burstiness};
@@ -122,11 +122,22 @@ pub struct LruPoint {
     pub hit_tokens: f64,
 }
 
+fn block_of(trace: &Trace, options: &StatsOptions) -> u32 {
+    let own = if trace.block_tokens > 1 { trace.block_tokens } else { DEFAULT_BLOCK };
+    options.block_tokens.unwrap_or(own)
+}
+
 impl Stats {
     /// Of a trace.
     pub fn of_trace(trace: &Trace, options: &StatsOptions) -> Self {
-        let block = if trace.block_tokens > 1 { trace.block_tokens } else { DEFAULT_BLOCK };
-        Self::of(&trace.forest, &trace.requests, options.block_tokens.unwrap_or(block), options)
+        Self::of(&trace.forest, &trace.requests, block_of(trace, options), options)
+    }
+
+    /// How many different blocks a trace has: the statistics take some bytes for each.
+    pub fn blocks_of(trace: &Trace, options: &StatsOptions) -> u64 {
+        let (forest, block) = (&trace.forest, block_of(trace, options));
+        let of = |id: PrefixId| u64::from(forest.end(id) / block - forest.start(id) / block);
+        (0..).map(PrefixId).take(forest.len()).map(of).sum()
     }
 
     /// Of requests in arrival order.
