@@ -412,13 +412,11 @@ fn set_by_case(table: &Table, column: &str) -> bool {
     let mut cases: Vec<(String, String)> = Vec::new();
     (0..table.rows()).all(|row| {
         let (case, value) = (show(table, CASE, row), show(table, column, row));
-        match cases.iter().find(|(other, _)| *other == case) {
-            Some((_, first)) => *first == value,
-            None => {
-                cases.push((case, value));
-                true
-            }
+        if let Some((_, first)) = cases.iter().find(|(other, _)| *other == case) {
+            return *first == value;
         }
+        cases.push((case, value));
+        true
     })
 }
 
