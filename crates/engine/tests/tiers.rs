@@ -53,6 +53,11 @@ fn tier(ps_per_token: u64) -> TierConfig {
 /// The last rows of: a prompt, a change of the only instance, and, together, as many prompts of others as `before` and
 /// the first one again.
 fn again(tier: TierConfig, before: u32, events: &[Change]) -> Row {
+    again_behind(tier, before, 1, events)
+}
+
+/// The same, the prompts of others with so many output tokens.
+fn again_behind(tier: TierConfig, before: u32, output: u32, events: &[Change]) -> Row {
     let instance = InstanceConfig {
         cost: Arc::new(Linear { step: 0, per_prefill_token: TOKEN, ..Linear::default() }),
         kv_blocks: 100,
@@ -70,7 +75,7 @@ fn again(tier: TierConfig, before: u32, events: &[Change]) -> Row {
     let first = prompt();
     let mut requests = vec![Request::new(0, SimTime::ZERO, first, 1)];
     for id in 1..=before {
-        requests.push(Request::new(id, SimTime(1000), prompt(), 1));
+        requests.push(Request::new(id, SimTime(1000), prompt(), output));
     }
     requests.push(Request::new(before + 1, SimTime(1000), first, 1));
     let mut config = ClusterConfig { tier: Some(tier), ..ClusterConfig::new(vec![instance]) };
@@ -116,6 +121,23 @@ fn reading_ahead_uses_the_time_in_the_queue() {
         let row = again(TierConfig { prefetch, ..tier(20) }, 1, &[FLUSH]);
         assert_eq!((row.loaded_tokens, row.ttft()), (loaded, Some(SimTime(ttft))), "prefetch {prefetch}");
     }
+}
+
+#[test]
+fn what_was_not_foreseen_in_the_queue_is_read_at_admission() {
+    // The prompt before it takes 60 ps and then decodes, which nobody foresees, in 7 steps of 1 ps: at 1060 four tokens
+    // were to be there, at 20 ps each, and two computed. At 1067 the fifth would take until 1100, while one is computed.
+    let prefetch = TierConfig { prefetch: true, ..tier(20) };
+    let decoding = |output| {
+        let row = again_behind(prefetch, 1, output, &[FLUSH]);
+        (row.loaded_tokens, row.ttft().expect("it was served").0 - (row.admitted.0 - 1000))
+    };
+    assert_eq!(decoding(8), (4, 20));
+    // After 79 steps all four are there, and one more would be there when two are computed: no sooner.
+    assert_eq!(decoding(80), (4, 20));
+    // At 17 ps a token the fifth was too late for 1060, and is soonest when the decodes are over.
+    let row = again_behind(TierConfig { prefetch: true, ..tier(17) }, 1, 80, &[FLUSH]);
+    assert_eq!((row.loaded_tokens, row.ttft().expect("it was served").0 - (row.admitted.0 - 1000)), (5, 17));
 }
 
 #[test]

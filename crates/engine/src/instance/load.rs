@@ -69,30 +69,31 @@ impl Instance {
         }
     }
 
-    /// What a request that finds `cached` blocks in the cache should read from the tier now, if its prefill can begin at
-    /// `start`: as many of the blocks that are there as make its estimated time least, and of such numbers the least.
+    /// What a request that has the blocks up to `base.upto`, at `base.ready`, should read from the tier now on top, if its
+    /// prefill can begin at `start`: as many of the blocks that are there as make its estimated time least, and of such
+    /// numbers the least.
     fn worth_loading(
         &self,
         seq: &Seq,
         chain: &Chain<'_>,
-        cached: u32,
+        base: Load,
         (now, start): (SimTime, SimTime),
     ) -> Option<Load> {
         let behind = self.behind.as_ref()?;
         let tier = behind.tier.borrow();
         let block = self.config.block_tokens;
-        let held = tier.held(chain, cached, seq.hit_limit(chain, block));
-        let without = seq.hit_tokens(chain, cached, block);
+        let held = tier.held(chain, base.upto, seq.hit_limit(chain, block));
+        let without = seq.hit_tokens(chain, base.upto, block);
         let overlapped = tier.config.overlapped;
-        let mut best = (self.estimate(seq, without, 0, overlapped), None);
+        let mut best = (self.estimate(seq, without, base.ready.saturating_since(start).0, overlapped), None);
         for blocks in split_points(held) {
-            let upto = cached + blocks;
+            let upto = base.upto + blocks;
             let with = seq.hit_tokens(chain, upto, block);
             if with > without {
-                let ready = tier.end(behind.member, with - without, now);
+                let ready = tier.end(behind.member, with - without, now).max(base.ready);
                 let time = self.estimate(seq, with, ready.saturating_since(start).0, overlapped);
                 if time < best.0 {
-                    best = (time, Some(Load { from: cached, upto, ready }));
+                    best = (time, Some(Load { from: base.upto, upto, ready }));
                 }
             }
         }
@@ -119,12 +120,12 @@ impl Instance {
     }
 
     /// Takes the links for what a request reads.
-    fn book(&self, load: Load, seq: &Seq, chain: &Chain<'_>, cached: u32, now: SimTime) {
+    fn book(&self, load: Load, seq: &Seq, chain: &Chain<'_>, now: SimTime) {
         let behind = self.behind.as_ref().expect("it has been looked at");
         let block = self.config.block_tokens;
-        let tokens = seq.hit_tokens(chain, load.upto, block) - seq.hit_tokens(chain, cached, block);
-        let end = behind.tier.borrow_mut().read(behind.member, chain, (cached, load.upto), tokens, now);
-        assert_eq!(end, load.ready, "a read ends when it was said to end");
+        let tokens = seq.hit_tokens(chain, load.upto, block) - seq.hit_tokens(chain, load.from, block);
+        let end = behind.tier.borrow_mut().read(behind.member, chain, (load.from, load.upto), tokens, now);
+        assert!(end <= load.ready, "a read ends when it was said to end");
     }
 
     /// Begins to read what a request that joins the queue will need, if the tier reads ahead.
@@ -135,9 +136,10 @@ impl Instance {
         let seq = &world.seqs[slot];
         let chain = seq.chain(world.forest, &self.config);
         let cached = self.cache.peek(&chain, seq.hit_limit(&chain, self.config.block_tokens)).blocks;
-        let load = self.worth_loading(seq, &chain, cached, (now, self.expected_start(now)));
+        let base = Load { from: cached, upto: cached, ready: now };
+        let load = self.worth_loading(seq, &chain, base, (now, self.expected_start(now)));
         if let Some(load) = load {
-            self.book(load, seq, &chain, cached, now);
+            self.book(load, seq, &chain, now);
         }
         world.seqs[slot].prefetched = load;
     }
@@ -150,13 +152,15 @@ impl Instance {
         let limit = seq.hit_limit(&chain, self.config.block_tokens);
         // What was cached when the reading began may have been evicted since: the rest is no use without it.
         let ahead = seq.prefetched.filter(|load| load.from <= cached && load.upto.min(limit) > cached);
-        let load = match ahead {
-            Some(load) => Some(Load { upto: load.upto.min(limit), ..load }),
-            None => self.worth_loading(seq, &chain, cached, (now, now)).inspect(|&load| {
-                self.book(load, seq, &chain, cached, now);
-            }),
+        let base = match ahead {
+            Some(load) => Load { upto: load.upto.min(limit), ..load },
+            None => Load { from: cached, upto: cached, ready: now },
         };
-        let Some(Load { upto, ready, .. }) = load else { return cached };
+        let more = self.worth_loading(seq, &chain, base, (now, now)).inspect(|&load| self.book(load, seq, &chain, now));
+        let Load { upto, ready, .. } = more.unwrap_or(base);
+        if upto == cached {
+            return cached;
+        }
         let fresh = upto - cached;
         self.cache.allocate(u64::from(fresh));
         self.cache.pin(&chain, cached, upto, fresh);

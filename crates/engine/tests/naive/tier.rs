@@ -118,13 +118,14 @@ impl Instance<'_> {
         }
     }
 
-    /// What a request should read now, given what it finds in the cache: of all splits into what is read and what is
+    /// What a request should read now, given what it has of its prompt and when that is `there`: of all splits into what is read and what is
     /// computed, the one that takes the least time from `start` on, and reads least of those.
     fn worth_reading(
         &self,
         (request, target): (usize, u32),
         cached: &[Name],
         (now, start): (SimTime, SimTime),
+        there: SimTime,
     ) -> Option<Reading> {
         let Behind { tier, member } = self.behind.as_ref()?;
         tier.borrow_mut().absorb(now);
@@ -139,13 +140,13 @@ impl Instance<'_> {
             names.push(name);
         }
         let without = self.tokens_of(request, target, cached);
-        let mut best = (self.time_from(target, without, SimTime::ZERO), None);
+        let mut best = (self.time_from(target, without, there.saturating_since(start)), None);
         let held = names.len();
         for count in cached.len() + 1..=held {
             let names = names[..count].to_vec();
             let with = self.tokens_of(request, target, &names);
             if with > without {
-                let ready = tier.ready(*member, with - without, now);
+                let ready = tier.ready(*member, with - without, now).max(there);
                 let time = self.time_from(target, with, ready.saturating_since(start));
                 if time < best.0 {
                     let part = count < held;
@@ -211,7 +212,7 @@ impl Instance<'_> {
         let target = self.requests[request].prompt.tokens + generated;
         let (_, cached) = self.lookup(request, target);
         let times = (now, self.expected_start(now));
-        let Some(reading) = self.worth_reading((request, target), &cached, times) else { return };
+        let Some(reading) = self.worth_reading((request, target), &cached, times, now) else { return };
         self.read(request, target, &cached, &reading, now);
         self.ahead.insert(request, reading);
     }
@@ -228,16 +229,17 @@ impl Instance<'_> {
         let covers = |reading: &Reading| reading.cached <= cached.len() && reading.names.len() > cached.len();
         let ahead = self.ahead.remove(&request).filter(covers);
         result.reached.read_ahead += u64::from(ahead.is_some());
-        let reading = ahead.or_else(|| {
-            let reading = self.worth_reading((request, target), cached, (now, now))?;
-            self.read(request, target, cached, &reading, now);
+        let mut part = ahead.as_ref().is_some_and(|reading| reading.part);
+        let (mut names, mut ready) = ahead.map_or((cached.to_vec(), now), |reading| (reading.names, reading.ready));
+        if let Some(more) = self.worth_reading((request, target), &names, (now, now), ready) {
+            self.read(request, target, &names, &more, now);
             result.reached.read_at_admission += 1;
-            Some(reading)
-        });
-        result.reached.partial_reads += u64::from(reading.as_ref().is_some_and(|reading| reading.part));
-        let Some(Reading { names, ready, .. }) = reading else {
+            (names, ready, part) = (more.names, more.ready, more.part);
+        }
+        result.reached.partial_reads += u64::from(part);
+        if names.len() == cached.len() {
             return (self.tokens_of(request, target, cached), cached.to_vec());
-        };
+        }
         self.reading_until = self.reading_until.max(ready);
         (self.tokens_of(request, target, &names), names)
     }
