@@ -44,6 +44,8 @@ enum Verb {
     Plot(verbs::plot::Args),
     /// Stored results as one HTML file, for people
     Report(verbs::report::Args),
+    /// A window of one simulation for Perfetto, event by event
+    Timeline(Box<verbs::timeline::Args>),
     /// Look at traces
     Trace(Box<verbs::trace::Args>),
     /// Replay only the caches: policies by capacities, no timing
@@ -101,6 +103,7 @@ fn run(verb: Verb, printer: Printer) -> Result<(), Failure> {
         Verb::Schema => verbs::schema::run(printer),
         Verb::Plot(args) => verbs::plot::run(&args, printer),
         Verb::Report(args) => verbs::report::run(&args, printer),
+        Verb::Timeline(args) => verbs::timeline::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::Cache(args) => verbs::cache::run(&args, printer),
         Verb::Fuzz(args) => verbs::fuzz::run(&args, printer),

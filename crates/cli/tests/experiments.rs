@@ -216,7 +216,10 @@ fn a_run_writes_requests_and_decisions() {
     // 50 requests at 20/s end within 10 s: one window of each of the 8 instances.
     with(&["--load-out", "l.csv"], 0);
     let load = fs::read_to_string(bench.path("l.csv")).expect("load");
-    assert!(load.starts_with("from_s,instance,busy,running,waiting,pending_tokens,kv_use,moved\n0.0,0,"), "{load}");
+    assert!(
+        load.starts_with("from_s,instance,busy,running,waiting,pending_tokens,kv_use,moved,serving\n0.0,0,"),
+        "{load}"
+    );
     assert_eq!(load.lines().count() % 8, 1, "{load}");
     assert_eq!(&fs::read(bench.path("r.parquet")).expect("Parquet")[..4], b"PAR1");
     // Looking for regret changes nothing.

@@ -25,9 +25,10 @@ mod reports;
 mod router;
 mod seq;
 mod tier;
+pub mod timeline;
 mod trial;
 
-pub use cluster::{build_context, prefill_tokens_per_s, run, try_run};
+pub use cluster::{build_context, prefill_tokens_per_s, run, run_timeline, try_run};
 pub use config::{
     CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal, Promotion,
     RouterConfig, SignalsConfig, SignalsOff, Stepping, Survives, TierConfig, TransferConfig, Visible, WritePolicy,

@@ -38,8 +38,15 @@ pub(crate) fn first_token(
     let joining: Vec<(SimTime, u32)> = joining.iter().map(|&(at, slot)| (at, renumber(slot))).collect();
     let wanted = renumber(slot);
     let (mut gaps, mut news, mut joining) = (Gaps::new(), Vec::new(), joining.into_iter().peekable());
-    let mut world =
-        World { forest, seqs: &mut seqs, rows: &mut rows, gaps: &mut gaps, stepping: Stepping::Macro, news: &mut news };
+    let mut world = World {
+        forest,
+        seqs: &mut seqs,
+        rows: &mut rows,
+        gaps: &mut gaps,
+        stepping: Stepping::Macro,
+        news: &mut news,
+        stages: None,
+    };
     let mut time = now;
     loop {
         if it.step_end() == Some(time) {

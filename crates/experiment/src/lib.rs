@@ -30,6 +30,7 @@ pub mod summary;
 pub mod swarm;
 pub mod sweep;
 pub mod table_profile;
+pub mod timeline;
 pub mod trace_file;
 pub mod traces;
 mod tree;

@@ -102,6 +102,7 @@ pub fn decisions(log: &[DecisionRow]) -> Table {
 /// | `pending_tokens` | tokens | prompt tokens still to be computed, time mean |
 /// | `kv_use` | | share of the KV blocks held by the batch, time mean |
 /// | `moved` | | requests that left the queue for another instance |
+/// | `serving` | | share of the window in which the instance was paid for: not before it starts, not after it is gone |
 pub fn load(result: &RunResult) -> Table {
     let windows = |totals: &InstanceTotals| totals.windows.as_ref().map_or(0, Vec::len);
     let count = result.instances.iter().map(windows).max().unwrap_or(0);
@@ -129,6 +130,15 @@ pub fn load(result: &RunResult) -> Table {
     add("pending_tokens", mean(&|sums, _| sums.pending_tokens as f64));
     add("kv_use", mean(&|sums, index| sums.used_blocks as f64 / result.instances[index].total_blocks as f64));
     add("moved", Column::count(all.iter().map(|row| row.2.moved)));
+    let serving = |&(window, index, _): &(u64, usize, Integrals)| {
+        let begin = SimTime(window * WINDOW.0);
+        let end = SimTime((begin + WINDOW).0.min(result.makespan.0)).max(begin + SimTime(1));
+        let Some(fleet) = &result.fleet else { return 1.0 };
+        let own = fleet.spans.iter().filter(|(id, ..)| id.index() == index);
+        let paid: u64 = own.map(|&(_, from, to)| to.min(end).saturating_since(from.max(begin)).0).sum();
+        paid as f64 / (end - begin).0 as f64
+    };
+    add("serving", Column::real(all.iter().map(serving)));
     table
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use trimtab_core::{ClockRanOut, FixedWorkload, Workload};
-use trimtab_engine::{ClusterConfig, DecisionLog, RunResult, Stepping, build_context};
-use trimtab_sched::Registry;
+use trimtab_core::{ClockRanOut, FixedWorkload, SimTime, Workload};
+use trimtab_engine::timeline::Timeline;
+use trimtab_engine::{ClusterConfig, DecisionLog, RunResult, Stepping, build_context, run_timeline, try_run};
+use trimtab_sched::{Registry, Scheduler, SchedulerDef};
 use trimtab_table::TableError;
 use trimtab_workload::{ReadError, RescaleError};
 
@@ -93,7 +94,31 @@ pub fn simulate(
     workload: &mut dyn Workload,
     mode: impl Into<Mode>,
 ) -> Result<RunResult, RunError> {
-    let Mode { stepping, decisions, load } = mode.into();
+    prepared(scenario, registry, workload, mode.into(), try_run)
+}
+
+/// Runs a scenario on a workload up to the end of a window, and returns what happened in it; nothing when that is more
+/// than `most` things.
+pub fn timeline(
+    scenario: &Scenario,
+    registry: &Registry,
+    workload: &mut dyn Workload,
+    window: (SimTime, SimTime),
+    most: usize,
+) -> Result<Option<Timeline>, RunError> {
+    prepared(scenario, registry, workload, Mode::default(), |config, def, scheduler, workload| {
+        run_timeline(config, def, scheduler, workload, window, most)
+    })
+}
+
+/// Builds everything that a run needs, and runs it.
+fn prepared<R>(
+    scenario: &Scenario,
+    registry: &Registry,
+    workload: &mut dyn Workload,
+    Mode { stepping, decisions, load }: Mode,
+    run: impl FnOnce(&ClusterConfig, &SchedulerDef, Box<dyn Scheduler>, &mut dyn Workload) -> Result<R, ClockRanOut>,
+) -> Result<R, RunError> {
     let def = scenario.scheduler_def(registry)?;
     let mut config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, load)? };
     let closed = |field, name: &str| {
@@ -121,7 +146,7 @@ pub fn simulate(
     let scheduler = (def.build)(&scenario.scheduler.params, &build_context(&config))
         .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
     let workload = foreseen.as_mut().map_or(workload, |all| all);
-    Ok(trimtab_engine::try_run(&config, &def, scheduler, workload)?)
+    Ok(run(&config, &def, scheduler, workload)?)
 }
 
 /// Reads the workload of a scenario and runs it.

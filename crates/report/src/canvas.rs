@@ -193,12 +193,32 @@ impl Page {
 
     /// Draws one group: its attributes, a title that browsers show as a tooltip, and its content.
     pub(crate) fn layer(&mut self, attributes: &[(&str, String)], title: Option<&str>, draw: impl FnOnce(&Layer<'_>)) {
-        let mut drawn = String::new();
-        {
-            let area = SVGBackend::with_string(&mut drawn, self.size).into_drawing_area();
-            draw(&Layer { area });
+        let drawn = self.drawn(draw);
+        let content = inside(&drawn);
+        self.group(attributes, title, content);
+    }
+
+    /// Draws one group of equal shapes, each with a title of its own.
+    pub(crate) fn titled(&mut self, attributes: &[(&str, String)], titles: &[String], draw: impl FnOnce(&Layer<'_>)) {
+        let drawn = self.drawn(draw);
+        let elements: Vec<&str> = inside(&drawn).split_terminator("/>").map(str::trim_start).collect();
+        let mut content = String::new();
+        for (number, element) in elements.iter().enumerate() {
+            let title = escaped(&titles[number * titles.len() / elements.len()]);
+            let tag = element.trim_start_matches('<').split(' ').next().unwrap_or_default();
+            let _ = writeln!(content, "{element}><title>{title}</title></{tag}>");
         }
-        let content = drawn.split_once('>').map_or("", |(_, rest)| rest).trim().trim_end_matches("</svg>").trim_end();
+        self.group(attributes, None, content.trim_end());
+    }
+
+    fn drawn(&self, draw: impl FnOnce(&Layer<'_>)) -> String {
+        let mut drawn = String::new();
+        let area = SVGBackend::with_string(&mut drawn, self.size).into_drawing_area();
+        draw(&Layer { area });
+        drawn
+    }
+
+    fn group(&mut self, attributes: &[(&str, String)], title: Option<&str>, content: &str) {
         if content.is_empty() {
             return;
         }
@@ -227,6 +247,11 @@ impl Page {
             self.body,
         )
     }
+}
+
+/// What is inside the document that plotters made.
+fn inside(drawn: &str) -> &str {
+    drawn.split_once('>').map_or("", |(_, rest)| rest).trim().trim_end_matches("</svg>").trim_end()
 }
 
 fn escaped(text: &str) -> String {

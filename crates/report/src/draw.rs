@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::axis::{Axis, Ruler, Scale};
-use crate::canvas::{Align, Frame, Layer, Page, Plane, pixels};
+use crate::axis::{Axis, Ruler, Scale, short};
+use crate::canvas::{Align, Frame, Layer, Page, Plane, UNIT, pixels};
+use crate::estimate::Estimate;
 use crate::figure::{At, Figure, Marks, Panel, Point, Series};
 use crate::legend::{self, Legend};
 use crate::look::Look;
@@ -136,7 +137,11 @@ impl Sketch<'_> {
         if let Some(most) = rows.and_then(|rows| rows.into_iter().max_by(f64::total_cmp)) {
             return (1.75 * most + 5.6) * font;
         }
-        if columns > self.theme.columns { 0.75 * panel_height } else { *panel_height }
+        let rows = self.figure.panels.len().div_ceil(columns) as f64;
+        // Several rows are lower, so that they fit a page or a slide as far as they can be read.
+        let fitting = (2.2 * panel_height / rows).max(11.0 * font);
+        let wanted = if columns > self.theme.columns { 0.75 * panel_height } else { *panel_height };
+        if rows > 3.0 || self.theme.title { wanted.min(fitting) } else { wanted }
     }
 
     /// Names at the ends of the lines where there are few, short ones; else rows above the panels. Bars are named by
@@ -188,7 +193,7 @@ impl Sketch<'_> {
             reference::line(page, reference, &drawn, theme);
         }
         for series in &panel.series {
-            self.series(page, series, &drawn);
+            self.series(page, series, panel, &drawn);
         }
         for reference in panel.references.iter().filter(|_| !matches!(legend, Legend::Rows(_))) {
             reference::label(page, reference, &drawn, &panel.series, theme);
@@ -266,13 +271,16 @@ impl Sketch<'_> {
             }
             if let Some(heading) = &panel.heading {
                 let above = inner.top - pixels(0.85 * font);
-                let last = outer.right - pixels((text::width(heading) + 0.3) * font);
-                layer.text(heading, (inner.left.min(last).max(outer.left), above), *font, ink, Align::Start);
+                // A long one begins further left, or is smaller.
+                let room = f64::from(outer.right - outer.left) / UNIT - 0.6 * font;
+                let size = font.min(room / text::width(heading));
+                let last = outer.right - pixels(text::width(heading) * size + 0.3 * font);
+                layer.text(heading, (inner.left.min(last), above), size, ink, Align::Start);
             }
         });
     }
 
-    fn series(&self, page: &mut Page, series: &Series, panel: &DrawnPanel<'_>) {
+    fn series(&self, page: &mut Page, series: &Series, axes: &Panel, panel: &DrawnPanel<'_>) {
         let theme = self.theme;
         let class = |part: &str| vec![("class", part.to_owned()), ("data-series", series.label.clone())];
         let grey = Look { colour: "#999999".to_owned(), marker: crate::look::Marker::Circle, dashes: Vec::new() };
@@ -290,12 +298,14 @@ impl Sketch<'_> {
                 layer.faint_line(&line, &look.colour, 0.45 * theme.line, 0.55);
             }),
             Marks::Tiles => page.layer(&class("tiles"), None, |layer| self.tiles(layer, series, panel)),
-            Marks::Whiskers => page.layer(&class("whiskers"), title, |layer| {
-                for (point, &at) in series.points.iter().zip(&line) {
-                    self.whisker(layer, point, &look.colour, panel);
-                    layer.marker(look.marker, at, theme.marker, &look.colour, &theme.background);
-                }
-            }),
+            Marks::Whiskers => {
+                page.layer(&class("whiskers"), title, |layer| {
+                    for point in &series.points {
+                        self.whisker(layer, point, &look.colour, panel);
+                    }
+                });
+                page.titled(&class("markers"), &titles(series, axes), |layer| self.markers(layer, look, &line));
+            }
             Marks::Curve => page.layer(&stroke, title, |layer| layer.line(&line, &look.colour, theme.line)),
             Marks::Line => {
                 page.layer(&class("band"), None, |layer| {
@@ -308,7 +318,7 @@ impl Sketch<'_> {
                     }
                 });
                 page.layer(&stroke, title, |layer| layer.line(&line, &look.colour, theme.line));
-                page.layer(&class("markers"), title, |layer| self.markers(layer, look, &line));
+                page.titled(&class("markers"), &titles(series, axes), |layer| self.markers(layer, look, &line));
             }
             Marks::Dots => {
                 page.layer(&class("spread"), None, |layer| {
@@ -332,7 +342,7 @@ impl Sketch<'_> {
                         }
                     }
                 });
-                page.layer(&class("markers"), title, |layer| self.markers(layer, look, &line));
+                page.titled(&class("markers"), &titles(series, axes), |layer| self.markers(layer, look, &line));
             }
             Marks::Cloud => page.layer(&class("cloud"), title, |layer| {
                 for at in line {
@@ -355,21 +365,25 @@ impl Sketch<'_> {
         let Theme { font, line, .. } = self.theme;
         let ((from, middle), (to, _)) = (panel.pixel(lo, point.y.mean), panel.pixel(hi, point.y.mean));
         let cap = pixels(0.28 * font);
+        // Seen on a bar of the same colour, too.
+        layer.line(&[(from, middle), (to, middle)], &self.theme.background, 2.0 * line);
         layer.line(&[(from, middle), (to, middle)], colour, 0.8 * line);
         layer.line(&[(from, middle - cap), (from, middle + cap)], colour, 0.8 * line);
         layer.line(&[(to, middle - cap), (to, middle + cap)], colour, 0.8 * line);
     }
 
-    /// Tiles of one row whose shades look the same are drawn as one; empty ones not at all.
+    /// Tiles of one row whose shades look the same are drawn as one; those of nothing not at all, those without a value in
+    /// grey.
     fn tiles(&self, layer: &Layer<'_>, series: &Series, panel: &DrawnPanel<'_>) {
         let darkest = self.darkest();
-        let level = |point: &Point| shade::level(point.value.unwrap_or(0.0), darkest);
+        let level = |point: &Point| point.value.map(|value| shade::level(value, darkest));
         let one = |a: &Point, b: &Point| level(a) == level(b) && a.y.mean.total_cmp(&b.y.mean).is_eq();
-        for tiles in series.points.chunk_by(one).filter(|tiles| level(&tiles[0]) > 0) {
+        for tiles in series.points.chunk_by(one).filter(|tiles| level(&tiles[0]) != Some(0)) {
             let (from, to) = (tiles[0].x.extent().0, tiles[tiles.len() - 1].x.extent().1);
             let (left, top) = panel.pixel(from, tiles[0].y.mean + 0.5);
             let (right, bottom) = panel.pixel(to, tiles[0].y.mean - 0.5);
-            let colour = shade::colour(level(&tiles[0]), &self.theme.background);
+            let colour = level(&tiles[0])
+                .map_or_else(|| self.theme.grid.clone(), |level| shade::colour(level, &self.theme.background));
             layer.rectangle(Frame { left, top, right, bottom }, &colour, 1.0);
         }
     }
@@ -387,10 +401,27 @@ impl Sketch<'_> {
                 end = end.max(panel.pixel(hi, 0.0).0);
             }
             if let Some(note) = &point.note {
-                layer.text(note, (end + pixels(0.4 * font), middle), *font, ink, Align::Start);
+                let (left, half) = (end + pixels(0.4 * font), pixels(0.5 * font));
+                let right = left + pixels(text::width(note) * font);
+                let behind = Frame { left, top: middle - half, right, bottom: middle + half };
+                layer.rectangle(behind, &self.theme.background, 0.8);
+                layer.text(note, (left, middle), *font, ink, Align::Start);
             }
         }
     }
+}
+
+/// What browsers say of each point: its series, and its values with their axes.
+fn titles(series: &Series, axes: &Panel) -> Vec<String> {
+    let value = |axis: &Axis, value: Estimate| {
+        let spread = value.interval.map(|(lo, hi)| format!(" ({} to {})", short(lo), short(hi)));
+        format!("\n{}: {}{}", axis.label, short(value.mean), spread.unwrap_or_default())
+    };
+    let title = |point: &Point| {
+        let up = if matches!(axes.y.scale, Scale::Names(_)) { String::new() } else { value(&axes.y, point.y) };
+        format!("{}{}{up}", series.label, value(&axes.x, point.x))
+    };
+    series.points.iter().map(title).collect()
 }
 
 /// The dashes of a look as an attribute of a group.

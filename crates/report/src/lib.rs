@@ -26,5 +26,5 @@ pub mod theme;
 
 pub use figures::{FIGURES, FigureDef, Unavailable, calibration, miss_ratio, prefixes};
 pub use page::page;
-pub use plot::{PictureFormat, PlotError, figures, picture, plot, save};
+pub use plot::{Available, PictureFormat, PlotError, available, figures, picture, plot, save};
 pub use theme::{THEMES, Theme, ThemeError};

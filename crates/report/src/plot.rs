@@ -90,6 +90,24 @@ pub fn figures() -> &'static [FigureDef] {
     FIGURES
 }
 
+/// A kind of figure: the names of those that results allow, or why there are none.
+pub type Available = (&'static str, Result<Vec<String>, String>);
+
+/// What results allow of every kind of figure.
+pub fn available(results: &Path) -> Result<Vec<Available>, PlotError> {
+    let stored = Results::open(results)?;
+    let mut kinds = Vec::new();
+    for kind in FIGURES {
+        let found = match (kind.build)(&stored) {
+            Ok(figures) => Ok(figures.into_iter().map(|figure| figure.name).collect()),
+            Err(Unavailable::NoData(reason)) => Err(reason),
+            Err(broken) => return Err(broken.into()),
+        };
+        kinds.push((kind.name, found));
+    }
+    Ok(kinds)
+}
+
 /// Draws one kind of figure, or with no name every kind that the results allow, into `out`. Returns the files written:
 /// for each figure the pictures and a CSV of the points drawn.
 pub fn plot(

@@ -79,6 +79,8 @@ pub struct LoadWindow {
     pub pending_tokens: f64,
     /// Requests that left its queue for another instance.
     pub moved: f64,
+    /// Share of the window in which it was there.
+    pub serving: f64,
 }
 
 /// A scheduler against another, paired by seed.
@@ -320,6 +322,7 @@ impl Slice<'_> {
                 |name: &str| table.column(name).map_err(|source| ResultsError::Table { path: path.clone(), source });
             let (from, instance) = (column("from_s")?, column("instance")?);
             let (waiting, pending, moved) = (column("waiting")?, column("pending_tokens")?, column("moved")?);
+            let serving = table.get("serving");
             let number = |column: &Column, row: usize| column.number(row).unwrap_or_default();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of instances")]
             let window = |row: usize| LoadWindow {
@@ -328,6 +331,8 @@ impl Slice<'_> {
                 waiting: number(waiting, row),
                 pending_tokens: number(pending, row),
                 moved: number(moved, row),
+                // Tables from before there was this column are of clusters that stay as they are.
+                serving: serving.map_or(1.0, |column| number(column, row)),
             };
             Ok((0..table.rows()).map(window).collect())
         };

@@ -1,6 +1,6 @@
 //! Figures from a results folder that is written here: their structure, their text in every format, their bytes.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests, which say what they could not check")]
 
 use std::fmt::Write;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use trimtab_report::calibration::{Compared, StepError, replay, residuals};
 use trimtab_report::prefixes::{self, Prefixes};
-use trimtab_report::{PictureFormat, Theme, figures, miss_ratio, plot, save};
+use trimtab_report::{PictureFormat, Theme, available, figures, miss_ratio, page, plot, save};
 use trimtab_table::{Column, Table};
 
 const SCHEDULERS: [&str; 8] = [
@@ -123,6 +123,9 @@ fn write_load(cell: &Path, load: f64) {
     table.push("waiting", Column::real(rows.iter().map(wave))).unwrap();
     table.push("pending_tokens", Column::real(rows.iter().map(|row| 3000.0 * wave(row)))).unwrap();
     table.push("moved", Column::count(rows.iter().map(|row| u64::from((row.0 + row.1) % 3)))).unwrap();
+    // The last instance joins after two minutes.
+    let there = |row: &(u32, u32)| if row.1 == 7 && row.0 < 12 { 0.0 } else { 1.0 };
+    table.push("serving", Column::real(rows.iter().map(there))).unwrap();
     table.write(&cell.join("load.parquet")).unwrap();
 }
 
@@ -172,6 +175,9 @@ fn drawn(name: &str, varied: &Varied, theme: &str, formats: &[PictureFormat]) ->
     let kept = std::env::var_os("TRIMTAB_FIGURES").map(|kept| PathBuf::from(kept).join(name));
     let out = kept.unwrap_or_else(|| folder.path().join("plots"));
     let files = plot(folder.path(), None, formats, &Theme::named(theme).unwrap(), &out).unwrap();
+    if std::env::var_os("TRIMTAB_FIGURES").is_some() {
+        std::fs::write(out.join("report.html"), page(folder.path(), &Theme::default()).unwrap()).unwrap();
+    }
     (folder, files)
 }
 
@@ -393,13 +399,15 @@ fn the_points_drawn_are_beside_the_figure() {
 
 /// A PDF with everything in its compressed streams.
 fn inflated(pdf: &[u8]) -> String {
-    let mut all = String::from_utf8_lossy(pdf).into_owned();
+    // A letter for each byte, so that none is lost.
+    let letters = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
+    let mut all = letters(pdf);
     let mut rest = pdf;
     while let Some(start) = find(rest, b"stream\n") {
         rest = &rest[start + 7..];
         let mut bytes = Vec::new();
         if flate2::read::ZlibDecoder::new(rest).read_to_end(&mut bytes).is_ok() {
-            all.push_str(&String::from_utf8_lossy(&bytes));
+            all.push_str(&letters(&bytes));
         }
     }
     all
@@ -409,21 +417,77 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
+/// What the text of a PDF says, without spaces and in drawing order: glyphs as shown, letters as its fonts map them.
+fn said(pdf: &[u8]) -> String {
+    let content = inflated(pdf);
+    let hex = |text: &str| u32::from_str_radix(text.trim_matches(['<', '>']), 16).ok();
+    let mut letters = std::collections::BTreeMap::new();
+    for map in content.split("beginbfchar").skip(1).filter_map(|rest| rest.split_once("endbfchar")) {
+        for pair in map.0.lines().filter_map(|line| line.trim().split_once(' ')) {
+            if let (Some(glyph), Some(letter)) = (hex(pair.0), hex(pair.1).and_then(char::from_u32)) {
+                letters.insert(glyph, letter);
+            }
+        }
+    }
+    let mut text = String::new();
+    for shown in content.split("BT\n").skip(1).filter_map(|rest| rest.split_once("ET\n")) {
+        let codes: Vec<u32> = literal_bytes(shown.0);
+        let glyphs = codes.chunks_exact(2).filter_map(|pair| letters.get(&(pair[0] * 256 + pair[1])));
+        text.extend(glyphs.filter(|letter| !letter.is_whitespace()));
+    }
+    text
+}
+
+/// The bytes of all strings in brackets.
+fn literal_bytes(content: &str) -> Vec<u32> {
+    let mut bytes = Vec::new();
+    let mut inside = false;
+    let mut rest = content.chars();
+    while let Some(letter) = rest.next() {
+        match letter {
+            '(' if !inside => inside = true,
+            ')' if inside => inside = false,
+            '\\' if inside => {
+                let next = rest.next().unwrap();
+                let octal = |digit: char| digit.to_digit(8).unwrap();
+                bytes.push(match next {
+                    'n' => 10,
+                    'r' => 13,
+                    't' => 9,
+                    'b' => 8,
+                    'f' => 12,
+                    '0'..='7' => octal(next) * 64 + octal(rest.next().unwrap()) * 8 + octal(rest.next().unwrap()),
+                    other => u32::from(other),
+                });
+            }
+            letter if inside => bytes.push(u32::from(letter)),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// Read as `pdftotext` reads it where that is installed, and by the fonts' own maps everywhere.
 #[test]
 fn pdfs_hold_text_as_text() {
     let (_folder, files) = drawn("pdf", &rates(), "paper", &[PictureFormat::Pdf]);
     for file in with_extension(&files, "pdf") {
         let pdf = std::fs::read(file).unwrap();
         assert!(find(&pdf, b"/FontFile").is_some() && find(&pdf, b"Inter").is_some(), "{}", file.display());
-        let content = inflated(&pdf);
-        // Text is shown by its glyphs; the map from glyphs to letters is what makes it searchable.
-        let letters = "round-robin".chars().all(|letter| {
-            content.contains(&format!("<{:04X}>", u32::from(letter)))
-                || content.contains(&format!("<{:04x}>", u32::from(letter)))
-        });
-        assert!(content.contains(" Tj") || content.contains(" TJ"), "{}: no text", file.display());
-        assert!(content.contains("beginbfchar") && letters, "{}: text without letters", file.display());
         assert!(find(&pdf, b"[0 0 241.").is_some(), "{}: not one column wide", file.display());
+        let svg = file.with_extension("svg");
+        assert!(!svg.exists(), "nothing but PDF was asked for");
+        let mut readings = vec![said(&pdf)];
+        match std::process::Command::new("pdftotext").arg(file).arg("-").output() {
+            Ok(output) => readings.push(String::from_utf8(output.stdout).unwrap().split_whitespace().collect()),
+            Err(error) => eprintln!("NOT CHECKED with pdftotext ({error}): the text was read by the test alone"),
+        }
+        for text in readings {
+            for words in ["round-robin", "least-loaded", "DualMap(β=1.5)", "(requests/s)"] {
+                let plane = stem(file) == "hit-cv-plane" && words == "(requests/s)";
+                assert!(plane || text.contains(words), "{}: no `{words}` in {text}", file.display());
+            }
+        }
     }
 }
 
@@ -437,6 +501,25 @@ fn pngs_hold_text() {
     assert!(with.len() > without.len() + 500, "{} {}", with.len(), without.len());
     // 1 in by 0.5 in at 300 pixels per inch, in the header.
     assert_eq!(&with[16..24], &[0, 0, 1, 44, 0, 0, 0, 150]);
+}
+
+#[test]
+fn every_kind_is_documented() {
+    let page = include_str!("../../../docs/figures.md");
+    for figure in figures() {
+        let row = format!("| `{}` | {} | {} |", figure.name, figure.summary, figure.needs);
+        assert!(page.contains(&row), "docs/figures.md lacks\n{row}");
+    }
+}
+
+#[test]
+fn what_can_be_drawn_is_said() {
+    let (folder, _) = drawn("available", &rates(), "paper", &[]);
+    let found = available(folder.path()).unwrap();
+    let of = |name: &str| found.iter().find(|(kind, _)| *kind == name).unwrap().1.clone();
+    assert_eq!(of("ttft-vs-rate"), Ok(vec!["ttft-vs-rate".to_owned()]));
+    assert_eq!(of("load-map"), Err("load-map needs load rows (`[output] load = true`)".to_owned()));
+    assert_eq!(found.len(), figures().len());
 }
 
 #[test]

@@ -48,7 +48,10 @@ const KINDS: [(&str, Lister); 8] = [
         trimtab_sched::autoscalers::AUTOSCALERS.iter().map(entry).collect()
     }),
     ("figures", || {
-        let entry = |d: &trimtab_report::FigureDef| Entry { name: d.name.into(), summary: d.summary.into() };
+        let entry = |d: &trimtab_report::FigureDef| Entry {
+            name: d.name.into(),
+            summary: format!("{}; needs {}", d.summary, d.needs),
+        };
         trimtab_report::figures().iter().map(entry).collect()
     }),
     ("models", || catalog::models().into_iter().map(|m| Entry { name: m.name, summary: m.summary }).collect()),

@@ -8,6 +8,7 @@ pub(crate) mod cache;
 pub(crate) mod calibrate;
 pub(crate) mod capacity;
 pub(crate) mod check;
+mod chosen;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod experiment;
@@ -24,6 +25,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod sweep;
 mod tables;
+pub(crate) mod timeline;
 pub(crate) mod trace;
 mod watch;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trimtab_report::{PictureFormat, Theme, plot};
+use trimtab_report::{Available, PictureFormat, Theme, available, plot};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// One kind of figure (see `trimtab list figures`); all that the results allow when not given
     #[arg(long, value_name = "NAME")]
     figure: Option<String>,
+    /// Draw nothing: say which figures the results allow, and what the others lack
+    #[arg(long)]
+    list: bool,
     /// svg, pdf, png
     #[arg(short, long, value_delimiter = ',', default_value = "svg")]
     formats: Vec<PictureFormat>,
@@ -27,11 +30,26 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
+    if args.list {
+        return list(&args.results, printer);
+    }
     let theme = theme(&args.theme)?;
     let out = args.out.clone().unwrap_or_else(|| plots(&args.results));
     let files = plot(&args.results, args.figure.as_deref(), &args.formats, &theme, &out)?;
     let lines: Vec<String> = files.iter().map(|file| format!("{}\n", file.display())).collect();
     printer.result(&lines.concat())
+}
+
+/// A line for each kind, those that can be drawn first.
+fn list(results: &Path, printer: Printer) -> Result<(), Failure> {
+    let (can, cannot): (Vec<_>, Vec<_>) =
+        available(results).map_err(Failure::data)?.into_iter().partition(|(_, found)| found.is_ok());
+    let line = |(name, found): Available| match found {
+        Ok(figures) if figures.len() == 1 => format!("{name:20} yes\n"),
+        Ok(figures) => format!("{name:20} yes, {} figures\n", figures.len()),
+        Err(reason) => format!("{name:20} no: {}\n", reason.strip_prefix(name).unwrap_or(&reason).trim_start()),
+    };
+    printer.result(&can.into_iter().chain(cannot).map(line).collect::<String>())
 }
 
 /// The theme of this name, or in this file.

@@ -229,6 +229,9 @@ impl Simulation<'_> {
     fn fail(&mut self, index: usize, repair: Option<SimTime>) {
         let was_member = self.fleet.exit(index);
         let mut lost = self.with_instance(index, Instance::fail);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.cut(self.now, InstanceId::from_index(index));
+        }
         lost.extend(&self.transit[index]);
         self.part_from_memory(index, repair.map(|_| Survives::Failure));
         self.gone(index, Happened::Failed, repair.is_some());

@@ -8,6 +8,7 @@ use crate::config::{DecisionLog, PrefixSignal};
 use crate::decisions::{Decided, DecisionRow, Regret};
 use crate::record::{Outcome, Row};
 use crate::router::{Books, Looks};
+use crate::timeline::Stage;
 
 /// A cached prefix that a request takes along: from which instance, and at most how many tokens.
 type Fetch = (InstanceId, u32);
@@ -20,6 +21,7 @@ impl Simulation<'_> {
         let slot = self.seqs.insert(request, self.workload.forest());
         self.slots.insert(request.id, slot);
         self.rows.push(Row::open(&request));
+        self.note(request.id, Stage::Arrived { prompt_tokens: request.prompt.tokens });
         self.wait_for(slot);
         let router = self.config.router;
         if router.serial && router.decision > SimTime::ZERO {
@@ -52,6 +54,7 @@ impl Simulation<'_> {
                 self.dispatch(slot, to, self.config.router.decision, fetch);
             }
             Decision::Park => {
+                self.note(self.seqs[slot].request.id, Stage::Parked);
                 self.seqs[slot].parked = true;
                 self.parked += 1;
             }
@@ -207,6 +210,7 @@ impl Simulation<'_> {
             there = there.max(ready);
         }
         self.predict(slot, to, there);
+        self.note(self.seqs[slot].request.id, Stage::Sent(to));
         let row = &mut self.rows[self.seqs[slot].request.id.index()];
         (row.routed, row.instance) = (self.now, to);
         // The router's books go by what it believes. A look into the true cache can be left to the instance.
@@ -314,6 +318,7 @@ impl Simulation<'_> {
 
     fn enqueue(&mut self, slot: u32) {
         let index = self.seqs[slot].instance;
+        self.note(self.seqs[slot].request.id, Stage::Queued);
         let cut = self.with_instance(index, |it, now, world| it.enqueue(slot, now, world));
         self.reschedule(index, cut);
         self.idle.push(InstanceId::from_index(index).0);
@@ -340,6 +345,7 @@ impl Simulation<'_> {
             self.reschedule(from, cut);
         }
         self.counters.withdrawn(from, prompt, miss);
+        self.note(id, Stage::Withdrawn);
         self.note_move(from, id);
         self.dispatch(slot, to, SimTime::ZERO, None);
     }
@@ -361,6 +367,8 @@ impl Simulation<'_> {
         let row = &mut self.rows[request.id.index()];
         assert_eq!(row.outcome, Outcome::Open, "invariant: every request ends exactly once");
         (row.outcome, row.recomputed_tokens) = (outcome, seq.recomputed);
+        self.note(request.id, Stage::Ended(outcome));
+        let row = &mut self.rows[request.id.index()];
         self.recent.turned_away += 1;
         row.finish = self.now;
         self.last = self.now;

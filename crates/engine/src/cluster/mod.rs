@@ -17,23 +17,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use trimtab_core::{ClockRanOut, FixedWorkload, Gaps, InstanceId, RngStreams, SimTime, Workload};
+use trimtab_core::{ClockRanOut, FixedWorkload, Gaps, InstanceId, RequestId, RngStreams, SimTime, Workload};
 use trimtab_sched::autoscalers::{Autoscaler, Recent};
 use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Scheduler, SchedulerDef, Signals};
 
 use crate::beliefs::Beliefs;
-use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal};
+use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal, Stepping};
 use crate::cost::Predictor;
 use crate::decisions::DecisionRow;
 use crate::eviction::{self, CacheContext, EvictionConfig, Future};
 use crate::instance::{Behind, Instance, News, World};
 use crate::links::Links;
 use crate::meter::LoadSpread;
-use crate::record::{InstanceTotals, Row, RunResult};
+use crate::record::{InstanceTotals, Outcome, Row, RunResult};
 use crate::reports::Reports;
 use crate::router::{Books, Slots};
 use crate::seq::Seqs;
 use crate::tier::Tier;
+use crate::timeline::{Stage, StepSpan, Timeline};
 use fleet::Fleet;
 
 /// What happens at an instant, in this order. Ties within a class go by the key: the instance, or the order of setting.
@@ -90,6 +91,8 @@ struct Simulation<'a> {
     gaps: Gaps,
     spread: LoadSpread,
     last: SimTime,
+    /// Absent unless somebody wants to look.
+    timeline: Option<Timeline>,
 }
 
 /// Runs a workload through a cluster to its end.
@@ -114,7 +117,47 @@ pub fn try_run(
     scheduler: Box<dyn Scheduler>,
     workload: &mut dyn Workload,
 ) -> Result<RunResult, ClockRanOut> {
-    let run = || run_to_its_end(config, def, scheduler, workload);
+    simulated(config, def, scheduler, workload, |mut simulation| {
+        while simulation.advance() {}
+        simulation.finish()
+    })
+}
+
+/// Runs a workload up to the end of a window, step by step whatever `config` says, and returns what happened in it. `None`
+/// as soon as that is more than `most` steps, levels and turns of requests.
+///
+/// # Panics
+/// As [`run`] does.
+pub fn run_timeline(
+    config: &ClusterConfig,
+    def: &SchedulerDef,
+    scheduler: Box<dyn Scheduler>,
+    workload: &mut dyn Workload,
+    (from, to): (SimTime, SimTime),
+    most: usize,
+) -> Result<Option<Timeline>, ClockRanOut> {
+    let config = ClusterConfig { stepping: Stepping::Every, ..config.clone() };
+    simulated(&config, def, scheduler, workload, |mut simulation| {
+        simulation.timeline = Some(Timeline::new(from, to));
+        while simulation.now <= to && simulation.advance() {
+            if simulation.timeline.as_ref().is_some_and(|timeline| timeline.kept() > most) {
+                return None;
+            }
+        }
+        let fleet = std::mem::take(&mut simulation.fleet.record.events);
+        simulation.timeline.take().map(|timeline| timeline.close(fleet))
+    })
+}
+
+/// Puts a simulation together and does something with it; that it runs out of time is an error.
+fn simulated<R>(
+    config: &ClusterConfig,
+    def: &SchedulerDef,
+    scheduler: Box<dyn Scheduler>,
+    workload: &mut dyn Workload,
+    through: impl FnOnce(Simulation<'_>) -> R,
+) -> Result<R, ClockRanOut> {
+    let run = || put_together(config, def, scheduler, workload, through);
     // Nothing that the run has touched is looked at after it was thrown.
     catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| match thrown.downcast::<ClockRanOut>() {
         Ok(ran_out) => *ran_out,
@@ -122,12 +165,13 @@ pub fn try_run(
     })
 }
 
-fn run_to_its_end(
+fn put_together<R>(
     config: &ClusterConfig,
     def: &SchedulerDef,
     scheduler: Box<dyn Scheduler>,
     workload: &mut dyn Workload,
-) -> RunResult {
+    through: impl FnOnce(Simulation<'_>) -> R,
+) -> R {
     let clairvoyant = config.instances.iter().any(|instance| instance.eviction.def.clairvoyant) && workload.is_open();
     let mut foreseen = clairvoyant.then(|| FixedWorkload::foreseen(workload));
     let future = foreseen.as_ref().map(|all| Arc::new(Future::new(&all.forest, &all.requests)));
@@ -150,7 +194,7 @@ fn run_to_its_end(
     let prediction = config.signals.prediction;
     let fleet = Fleet::new(&config.dynamics, count, RngStreams::new(config.seed));
     let refresh = if def.signals.snapshots || def.signals.history { config.signals.refresh } else { SimTime::ZERO };
-    let mut simulation = Simulation {
+    through(Simulation {
         config,
         workload,
         scheduler: Some(scheduler),
@@ -183,10 +227,9 @@ fn run_to_its_end(
         rows: Vec::new(),
         gaps: Gaps::new(),
         last: SimTime::ZERO,
+        timeline: None,
         instances,
-    };
-    while simulation.advance() {}
-    simulation.finish()
+    })
 }
 
 /// Puts the tiers behind the caches.
@@ -343,6 +386,7 @@ impl Simulation<'_> {
         }
         let mut it = self.instances[index].borrow_mut();
         let before = it.pending();
+        let mut stages = Vec::new();
         let mut world = World {
             forest: self.workload.forest(),
             seqs: &mut self.seqs,
@@ -350,11 +394,25 @@ impl Simulation<'_> {
             gaps: &mut self.gaps,
             stepping: self.config.stepping,
             news: &mut self.news,
+            stages: self.timeline.is_some().then_some(&mut stages),
         };
         let result = change(&mut it, self.now, &mut world);
         self.spread.change(self.now, before, it.pending());
         self.beliefs.get_mut().note(index, &mut it);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.level(self.now, InstanceId::from_index(index), it.levels());
+            for (slot, stage) in stages {
+                timeline.request(self.now, self.seqs[slot].request.id, stage);
+            }
+        }
         result
+    }
+
+    /// For a timeline: something happens to a request.
+    fn note(&mut self, request: RequestId, stage: Stage) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.request(self.now, request, stage);
+        }
     }
 
     /// Takes note of first tokens and ends, and tells the scheduler and closed loops.
@@ -377,6 +435,7 @@ impl Simulation<'_> {
                     self.tell(&Hook::FirstToken { request: request.id, instance, ttft: since_arrival });
                 }
                 News::Finished => {
+                    self.note(request.id, Stage::Ended(Outcome::Completed));
                     self.counters.ended(index, prompt);
                     self.forget(slot);
                     let output_tokens = request.output_tokens;
@@ -400,6 +459,10 @@ impl Simulation<'_> {
                 continue;
             }
             if let Some(end) = self.with_instance(index, Instance::plan) {
+                if let Some(timeline) = &mut self.timeline {
+                    let (instance, batch) = (InstanceId(instance), self.instances[index].borrow().batch());
+                    timeline.step(StepSpan { instance, start: self.now, end, batch });
+                }
                 self.schedule_end(index, end);
             }
         }

@@ -7,6 +7,7 @@ use super::{Class, Simulation};
 use crate::dynamics::Clients;
 use crate::record::Outcome;
 use crate::router::Books;
+use crate::timeline::Stage;
 
 impl Simulation<'_> {
     /// The router asks the scheduler about a request, after a while.
@@ -56,6 +57,7 @@ impl Simulation<'_> {
         } else {
             self.counters.withdrawn(index, prompt, seq.booked_miss);
         }
+        self.note(request, Stage::Withdrawn);
         self.tell(&Hook::Withdrawn { request, instance: Some(InstanceId::from_index(index)) });
     }
 

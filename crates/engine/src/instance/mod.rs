@@ -23,6 +23,7 @@ use crate::macro_step::MacroStep;
 use crate::meter::{Level, Meter};
 use crate::record::{Outcome, Row};
 use crate::seq::{Seq, Seqs};
+use crate::timeline::{Batch, Levels, Stage};
 use decode::Decodes;
 pub(crate) use load::{Behind, Load};
 
@@ -35,6 +36,16 @@ pub(crate) struct World<'a> {
     pub(crate) stepping: Stepping,
     /// What happened to requests, for the router to take note of: slot and kind.
     pub(crate) news: &'a mut Vec<(u32, News)>,
+    /// The same for a timeline, where one is wanted.
+    pub(crate) stages: Option<&'a mut Vec<(u32, Stage)>>,
+}
+
+impl World<'_> {
+    fn note(&mut self, slot: u32, stage: Stage) {
+        if let Some(stages) = &mut self.stages {
+            stages.push((slot, stage));
+        }
+    }
 }
 
 /// Something the router hears of.
@@ -405,6 +416,8 @@ impl Instance {
             if self.partial == Some(slot) {
                 self.partial = None;
             }
+            world.note(slot, Stage::Prefilled);
+            let seq = &mut world.seqs[slot];
             seq.generated += 1;
             if seq.generated == 1 {
                 world.rows[seq.request.id.index()].first_token = now;
@@ -499,6 +512,32 @@ impl Instance {
         self.cache.retire(computed / block - kept, kept, seq.user);
         self.cache.release(u64::from(seq.held - seq.shared - kept));
         self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared, seq.user);
+    }
+
+    /// What is in the step in progress.
+    pub(crate) fn batch(&self) -> Batch {
+        let decodes = match &self.step {
+            Step::Idle => return Batch::default(),
+            Step::Prefill { decodes, .. } => *decodes,
+            Step::Decode(_) => true,
+        };
+        Batch {
+            prefill_requests: u32::try_from(self.chunks.len()).expect("at most max_seqs run"),
+            prefill_tokens: self.chunks.iter().map(|&(_, tokens)| tokens).sum(),
+            decode_seqs: if decodes { self.decodes.seqs() } else { 0 },
+            decode_context: if decodes { self.decodes.context() } else { 0 },
+        }
+    }
+
+    /// What a timeline shows of its state.
+    pub(crate) fn levels(&self) -> Levels {
+        Levels {
+            used_blocks: self.cache.used(),
+            cached_blocks: self.cache.available() - self.cache.free(),
+            pending_tokens: self.pending,
+            running: u32::try_from(self.batch_size()).expect("at most max_seqs run"),
+            waiting: u32::try_from(self.waiting.len()).expect("ids have 32 bits"),
+        }
     }
 
     /// A request left the queue for another instance.

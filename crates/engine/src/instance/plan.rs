@@ -6,6 +6,7 @@ use super::{Instance, Step, World};
 use crate::config::{Mixing, Order, Stepping, Visible};
 use crate::cost::StepShape;
 use crate::macro_step::MacroStep;
+use crate::timeline::Stage;
 
 /// What became of an attempt to form a batch.
 enum Batch {
@@ -118,6 +119,7 @@ impl Instance {
         }
         self.waiting.push_front(slot);
         self.preempted += 1;
+        world.note(slot, Stage::Preempted);
     }
 
     /// Schedules the next chunk of the request in prefill. False when it had to be preempted.
@@ -229,6 +231,8 @@ impl Instance {
             self.hit_tokens += u64::from(tokens);
             self.loaded_tokens += u64::from(tokens - cached);
         }
+        world.note(slot, Stage::Admitted { hit_tokens: tokens });
+        let seq = &mut world.seqs[slot];
         (seq.done, seq.held, seq.shared) = (tokens, blocks, blocks);
         seq.started = true;
         seq.processed += u64::from(tokens);

@@ -6,7 +6,7 @@ use crate::results::LoadWindow;
 
 pub(super) const DEF: FigureDef = FigureDef {
     name: "load-map",
-    summary: "the same as shades: one row per instance, time to the right",
+    summary: "pending prefill tokens of every instance as shades, a row for each, a panel for each scheduler",
     needs: "load rows (`[output] load = true`)",
     build,
 };
@@ -27,7 +27,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             name: slice.name(DEF.name),
             title: slice.title("Load of instances"),
             panels,
-            spread: Some("time means; the first seed"),
+            spread: Some("time means; grey where an instance does not serve; the first seed"),
             shade: Some("pending tokens"),
         });
     }
@@ -61,7 +61,8 @@ fn tiles(run: &[LoadWindow], instance: usize) -> Vec<Point> {
         let to = from + width * together.len() as f64;
         let load: f64 = together.iter().map(|window| window.pending_tokens).sum();
         let x = Estimate { mean: from, interval: Some((from, to)), n: 1 };
-        Point { value: Some(load / together.len() as f64), ..Point::new(x, Estimate::exact(instance as f64)) }
+        let there = together.iter().any(|window| window.serving > 0.0);
+        Point { value: there.then(|| load / together.len() as f64), ..Point::new(x, Estimate::exact(instance as f64)) }
     };
     own.chunks(every).map(tile).collect()
 }
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn long_runs_have_wider_tiles() {
-        let window = |n: u32| LoadWindow { from_s: 10.0 * f64::from(n), pending_tokens: f64::from(n), ..LoadWindow::default() };
+        let window = |n: u32| LoadWindow { from_s: 10.0 * f64::from(n), pending_tokens: f64::from(n), serving: 1.0, ..LoadWindow::default() };
         let run: Vec<LoadWindow> = (0..240).map(window).collect();
         let tiles = tiles(&run, 0);
         assert_eq!(tiles.len(), 120);

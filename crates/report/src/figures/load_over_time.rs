@@ -30,7 +30,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             name: slice.name(DEF.name),
             title: slice.title("Load of instances"),
             panels,
-            spread: Some("thin: one instance each, thick: their mean; the first seed"),
+            spread: Some("thin: one instance each, thick: the mean of those that serve; the first seed"),
             ..Figure::default()
         });
     }
@@ -42,7 +42,7 @@ fn panel(label: &str, run: &[LoadWindow]) -> Panel {
     let at = |window: &LoadWindow, load: f64| Point::new(Estimate::exact(window.from_s), Estimate::exact(load));
     let series = |marks, points| Series { label: label.to_owned(), marks, points };
     let one = |instance: usize| {
-        let own = run.iter().filter(|window| window.instance == instance);
+        let own = run.iter().filter(|window| window.instance == instance && window.serving > 0.0);
         let named = |window: &LoadWindow| Point {
             note: Some(format!("instance {instance}")),
             ..at(window, window.pending_tokens)
@@ -51,7 +51,8 @@ fn panel(label: &str, run: &[LoadWindow]) -> Panel {
     };
     let mean = run.chunk_by(|a, b| a.from_s.total_cmp(&b.from_s).is_eq()).map(|together| {
         let sum: f64 = together.iter().map(|window| window.pending_tokens).sum();
-        Point { note: Some("mean".to_owned()), ..at(&together[0], sum / together.len() as f64) }
+        let serving: f64 = together.iter().map(|window| window.serving).sum();
+        Point { note: Some("mean".to_owned()), ..at(&together[0], sum / serving.max(1e-9)) }
     });
     let mean = series(Marks::Curve, mean.collect());
     Panel {

@@ -6,7 +6,7 @@ use crate::results::LoadWindow;
 
 pub(super) const DEF: FigureDef = FigureDef {
     name: "queue-over-time",
-    summary: "waiting requests of all instances together, and requests moved between queues, by 10 s",
+    summary: "requests waiting at all instances together (not those that the router keeps), and requests moved between queues, by 10 s",
     needs: "load rows (`[output] load = true`)",
     build,
 };
@@ -21,7 +21,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
         for label in slice.labels() {
             all.push((label.clone(), slice.loads(&label)?));
         }
-        let mut panels = vec![panel("Waiting requests", &all, |window| window.waiting)];
+        let mut panels = vec![panel("Waiting at instances", &all, |window| window.waiting)];
         let moved = panel("Moved in 10 s", &all, |window| window.moved);
         let moves = moved.series.iter().flat_map(|series| &series.points).any(|point| point.y.mean > 0.0);
         panels.extend(moves.then_some(moved));

@@ -116,11 +116,17 @@ fn figures(results: &Results, theme: &Theme) -> Result<String, PlotError> {
             "<figure>\n<div class=\"toggles\">{toggles}</div>\n{svg}<figcaption>{}. {}.</figcaption>\n\
              <details><summary>The points</summary>\n{}</details>\n</figure>\n",
             escaped(&figure.title),
-            escaped(&figure.spread()),
+            escaped(&sentence(&figure.spread())),
             points(&figure),
         );
     }
     Ok(html)
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn points(figure: &Figure) -> String {
