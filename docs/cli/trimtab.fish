@@ -37,6 +37,7 @@ complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "check" -d 'What a s
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "schema" -d 'The JSON Schema of specs, for editors'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "plot" -d 'Figures from stored results'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "report" -d 'Stored results as one HTML file, for people'
+complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "timeline" -d 'A window of one simulation for Perfetto, event by event'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "trace" -d 'Look at traces'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "cache" -d 'Replay only the caches: policies by capacities, no timing'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "list" -d 'What there is to choose from'
@@ -158,6 +159,7 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -l figure -d 'One 
 complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -s f -l formats -d 'svg, pdf, png' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -l theme -d 'paper, paper-wide, slide, or a TOML file' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -s o -l out -d 'Where they go; `plots` in the results folder when not given' -r -F
+complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -l list -d 'Draw nothing: say which figures the results allow, and what the others lack'
 complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -s q -l quiet -d 'Print less: no progress, no notes'
 complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -l no-progress -d 'Never draw a progress line'
 complete -c trimtab -n "__fish_trimtab_using_subcommand plot" -s h -l help -d 'Print help'
@@ -168,6 +170,65 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand report" -s q -l quiet -d
 complete -c trimtab -n "__fish_trimtab_using_subcommand report" -l no-progress -d 'Never draw a progress line'
 complete -c trimtab -n "__fish_trimtab_using_subcommand report" -s h -l help -d 'Print help'
 complete -c trimtab -n "__fish_trimtab_using_subcommand report" -s V -l version -d 'Print version'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l cell -d 'Which cell: the beginning of its id (see `trimtab check --cells`); needless if there is one only' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l trace -d 'Trace file to replay; the format is sniffed' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l format -d 'Force the trace format (see `trimtab list formats`)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l workload -d 'Generated workload (see `trimtab list workloads`)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l scheduler -d 'Scheduler (see `trimtab list schedulers`) [default: round-robin]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l instances -d 'Instances [default: 8]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l rate -d 'Rescale the arrival clock to this many requests per second' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l speedup -d 'Divide arrival times by this' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l arrivals -d 'Arrival process instead of the recorded times: poisson, constant, gamma:CV, weibull:CV, or JSON such as \'{"states":{"rates":[0.2,1.8],"stay_s":60}}\' (see docs/workloads.md)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l jitter-s -d 'Move each arrival later by up to this, seeded: spreads the ticks of a coarse clock' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l keep-sessions -d 'Keep each session with this probability, seeded' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l start -d 'Begin at this time of the trace, which becomes 0' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l duration -d 'The requests of this many seconds' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l trace-block -d 'Tokens of one block id of the trace, when they are not those of its format' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l zero-output -d 'Requests without output: drop, or one (token, which is what a prefill yields) [default: drop]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l max-dropped -d 'The share of rows that may be skipped, instead of 0.01' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l tenants -d 'So many tenants, the r-th with a rate in proportion to r^-SKEW' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l users -d 'So many users, one request at a time each, instead of arrival times [default: open]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l think-s -d 'Seconds between an answer and the next request, where the workload does not say them' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l model -d 'Model: catalogue name, TOML file or Hugging Face config.json [default: qwen2.5-7b]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l hardware -d 'Hardware: catalogue name or TOML file [default: h100]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l tp -d 'GPUs per instance (tensor parallel) [default: 1]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l weights -d 'Storage type of the weights: bf16 or fp8' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l kv-tokens -d 'KV cache per instance in tokens, instead of what fits' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l block-tokens -d 'Tokens of a KV block [default: 16]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l max-batched-tokens -d 'Token budget of a step [default: 8192]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l max-seqs -d 'Sequence limit of a step [default: 256]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l mixing -d 'decode-first or prefill-first [default: decode-first]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l order -d 'Admission order: fcfs, longest-prefix or preble [default: fcfs]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l watermark -d 'Share of KV blocks that admission leaves free [default: 0.0]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l eviction -d 'Which cached block goes first [default: lru]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l cache-visible -d 'When a block can be hit: computed or scheduled [default: computed]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l generated -d 'Generated blocks that nothing can name: free or keep [default: free]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l cost -d 'Step cost: analytic, polynomial, or a table such as \'{kind = "analytic", profile = "fitted"}\' [default: analytic]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l slo-ttft -d 'TTFT objective' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l slo-tpot -d 'TPOT objective' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l slo-e2e -d 'End-to-end objective' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l warmup-requests -d 'Leave the first N requests out of the statistics [default: 0]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l max-input-tokens -d 'Cut prompts to N tokens, keeping the head' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l limit -d 'The first N requests' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l seed -d 'Seed of every random stream [default: 1]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l param -d 'Scheduler parameter (see `trimtab explain`)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l workload-param -d 'Parameter of the generated workload' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l eviction-param -d 'Parameter of the eviction policy (see `trimtab explain eviction`)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l set -d 'Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l from-s -d 'When the window begins, in seconds of simulated time' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l to-s -d 'When it ends' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l max-events -d 'More events than this are refused: a viewer would not open them' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -s o -l out -d 'The file: .json or .json.gz, for ui.perfetto.dev or chrome://tracing' -r -F
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l jitter-ticks -d 'Spread arrivals that share a time up to the next time, seeded'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l lenient -d 'Skip and count faulty rows, up to 1 % of them'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l strict-order -d 'Refuse times that decrease, instead of sorting'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l closed-loop -d 'A turn of a session waits for the end of the turn before it'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l no-prefix-cache -d 'Reuse nothing'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l partial-tail -d 'Reuse the final partial block of a prompt too'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -s q -l quiet -d 'Print less: no progress, no notes'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l no-progress -d 'Never draw a progress line'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -s h -l help -d 'Print help'
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -s V -l version -d 'Print version'
 complete -c trimtab -n "__fish_trimtab_using_subcommand trace; and not __fish_seen_subcommand_from stats validate convert generate help" -s q -l quiet -d 'Print less: no progress, no notes'
 complete -c trimtab -n "__fish_trimtab_using_subcommand trace; and not __fish_seen_subcommand_from stats validate convert generate help" -l no-progress -d 'Never draw a progress line'
 complete -c trimtab -n "__fish_trimtab_using_subcommand trace; and not __fish_seen_subcommand_from stats validate convert generate help" -s h -l help -d 'Print help'
@@ -330,24 +391,25 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand man" -s q -l quiet -d 'P
 complete -c trimtab -n "__fish_trimtab_using_subcommand man" -l no-progress -d 'Never draw a progress line'
 complete -c trimtab -n "__fish_trimtab_using_subcommand man" -s h -l help -d 'Print help'
 complete -c trimtab -n "__fish_trimtab_using_subcommand man" -s V -l version -d 'Print version'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "run" -d 'One simulation: a table, or one JSON document with `--json`'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "sweep" -d 'Every cell of a spec: a table, stored results'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "capacity" -d 'The highest rate that meets the objectives, per scheduler'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "merge" -d 'Put the parts of a sharded run together'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "diff" -d 'Whether two results folders say the same'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "check" -d 'What a spec would run and cost; runs nothing'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "schema" -d 'The JSON Schema of specs, for editors'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "plot" -d 'Figures from stored results'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "report" -d 'Stored results as one HTML file, for people'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "trace" -d 'Look at traces'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "cache" -d 'Replay only the caches: policies by capacities, no timing'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "list" -d 'What there is to choose from'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "fuzz" -d 'Random scenarios with every invariant asserted'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "explain" -d 'Everything about one scheduler'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "calibrate" -d 'Fit the step cost to measured steps, or hold it against a measured server'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "completions" -d 'What a shell needs to complete this command line'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "man" -d 'Manual pages'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report trace cache list fuzz explain calibrate completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "run" -d 'One simulation: a table, or one JSON document with `--json`'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "sweep" -d 'Every cell of a spec: a table, stored results'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "capacity" -d 'The highest rate that meets the objectives, per scheduler'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "merge" -d 'Put the parts of a sharded run together'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "diff" -d 'Whether two results folders say the same'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "check" -d 'What a spec would run and cost; runs nothing'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "schema" -d 'The JSON Schema of specs, for editors'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "plot" -d 'Figures from stored results'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "report" -d 'Stored results as one HTML file, for people'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "timeline" -d 'A window of one simulation for Perfetto, event by event'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "trace" -d 'Look at traces'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "cache" -d 'Replay only the caches: policies by capacities, no timing'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "list" -d 'What there is to choose from'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "fuzz" -d 'Random scenarios with every invariant asserted'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "explain" -d 'Everything about one scheduler'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "calibrate" -d 'Fit the step cost to measured steps, or hold it against a measured server'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "completions" -d 'What a shell needs to complete this command line'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "man" -d 'Manual pages'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and __fish_seen_subcommand_from trace" -f -a "stats" -d 'Rows, lengths, burstiness, sharing, hit ratios of every cache size'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and __fish_seen_subcommand_from trace" -f -a "validate" -d 'Read it all and say what is wrong with it'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and __fish_seen_subcommand_from trace" -f -a "convert" -d 'Write it in the canonical form: JSON lines, compressed if the name ends in .zst or .gz; Parquet for .parquet'

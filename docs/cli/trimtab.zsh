@@ -210,6 +210,7 @@ _arguments "${_arguments_options[@]}" : \
 '--theme=[paper, paper-wide, slide, or a TOML file]:THEME:_default' \
 '-o+[Where they go; \`plots\` in the results folder when not given]:DIR:_files' \
 '--out=[Where they go; \`plots\` in the results folder when not given]:DIR:_files' \
+'--list[Draw nothing\: say which figures the results allow, and what the others lack]' \
 '-q[Print less\: no progress, no notes]' \
 '--quiet[Print less\: no progress, no notes]' \
 '--no-progress[Never draw a progress line]' \
@@ -233,6 +234,74 @@ _arguments "${_arguments_options[@]}" : \
 '-V[Print version]' \
 '--version[Print version]' \
 ':results -- A results folder:_files' \
+&& ret=0
+;;
+(timeline)
+_arguments "${_arguments_options[@]}" : \
+'--cell=[Which cell\: the beginning of its id (see \`trimtab check --cells\`); needless if there is one only]:ID:_default' \
+'(--workload)--trace=[Trace file to replay; the format is sniffed]:FILE:_default' \
+'--format=[Force the trace format (see \`trimtab list formats\`)]:NAME:_default' \
+'--workload=[Generated workload (see \`trimtab list workloads\`)]:NAME:_default' \
+'--scheduler=[Scheduler (see \`trimtab list schedulers\`) \[default\: round-robin\]]:NAME:_default' \
+'--instances=[Instances \[default\: 8\]]:N:_default' \
+'(--speedup)--rate=[Rescale the arrival clock to this many requests per second]:RPS:_default' \
+'--speedup=[Divide arrival times by this]:X:_default' \
+'--arrivals=[Arrival process instead of the recorded times\: poisson, constant, gamma\:CV, weibull\:CV, or JSON such as '\''{"states"\:{"rates"\:\[0.2,1.8\],"stay_s"\:60}}'\'' (see docs/workloads.md)]:PROCESS:_default' \
+'--jitter-s=[Move each arrival later by up to this, seeded\: spreads the ticks of a coarse clock]:SECONDS:_default' \
+'--keep-sessions=[Keep each session with this probability, seeded]:SHARE:_default' \
+'--start=[Begin at this time of the trace, which becomes 0]:SECONDS:_default' \
+'--duration=[The requests of this many seconds]:SECONDS:_default' \
+'--trace-block=[Tokens of one block id of the trace, when they are not those of its format]:N:_default' \
+'--zero-output=[Requests without output\: drop, or one (token, which is what a prefill yields) \[default\: drop\]]:WHAT:_default' \
+'--max-dropped=[The share of rows that may be skipped, instead of 0.01]:SHARE:_default' \
+'--tenants=[So many tenants, the r-th with a rate in proportion to r^-SKEW]:N[:SKEW]:_default' \
+'--users=[So many users, one request at a time each, instead of arrival times \[default\: open\]]:N:_default' \
+'--think-s=[Seconds between an answer and the next request, where the workload does not say them]:SECONDS:_default' \
+'--model=[Model\: catalogue name, TOML file or Hugging Face config.json \[default\: qwen2.5-7b\]]:NAME:_default' \
+'--hardware=[Hardware\: catalogue name or TOML file \[default\: h100\]]:NAME:_default' \
+'--tp=[GPUs per instance (tensor parallel) \[default\: 1\]]:N:_default' \
+'--weights=[Storage type of the weights\: bf16 or fp8]:TYPE:_default' \
+'--kv-tokens=[KV cache per instance in tokens, instead of what fits]:N:_default' \
+'--block-tokens=[Tokens of a KV block \[default\: 16\]]:N:_default' \
+'--max-batched-tokens=[Token budget of a step \[default\: 8192\]]:N:_default' \
+'--max-seqs=[Sequence limit of a step \[default\: 256\]]:N:_default' \
+'--mixing=[decode-first or prefill-first \[default\: decode-first\]]:NAME:_default' \
+'--order=[Admission order\: fcfs, longest-prefix or preble \[default\: fcfs\]]:NAME:_default' \
+'--watermark=[Share of KV blocks that admission leaves free \[default\: 0.0\]]:SHARE:_default' \
+'--eviction=[Which cached block goes first \[default\: lru\]]:NAME:_default' \
+'--cache-visible=[When a block can be hit\: computed or scheduled \[default\: computed\]]:NAME:_default' \
+'--generated=[Generated blocks that nothing can name\: free or keep \[default\: free\]]:NAME:_default' \
+'--cost=[Step cost\: analytic, polynomial, or a table such as '\''{kind = "analytic", profile = "fitted"}'\'' \[default\: analytic\]]:KIND:_default' \
+'--slo-ttft=[TTFT objective]:SECONDS:_default' \
+'--slo-tpot=[TPOT objective]:SECONDS:_default' \
+'--slo-e2e=[End-to-end objective]:SECONDS:_default' \
+'--warmup-requests=[Leave the first N requests out of the statistics \[default\: 0\]]:N:_default' \
+'--max-input-tokens=[Cut prompts to N tokens, keeping the head]:N:_default' \
+'--limit=[The first N requests]:N:_default' \
+'--seed=[Seed of every random stream \[default\: 1\]]:N:_default' \
+'*--param=[Scheduler parameter (see \`trimtab explain\`)]:KEY=VALUE:_default' \
+'*--workload-param=[Parameter of the generated workload]:KEY=VALUE:_default' \
+'*--eviction-param=[Parameter of the eviction policy (see \`trimtab explain eviction\`)]:KEY=VALUE:_default' \
+'*--set=[Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)]:PATH=VALUE:_default' \
+'--from-s=[When the window begins, in seconds of simulated time]:SECONDS:_default' \
+'--to-s=[When it ends]:SECONDS:_default' \
+'--max-events=[More events than this are refused\: a viewer would not open them]:N:_default' \
+'-o+[The file\: .json or .json.gz, for ui.perfetto.dev or chrome\://tracing]:FILE:_files' \
+'--out=[The file\: .json or .json.gz, for ui.perfetto.dev or chrome\://tracing]:FILE:_files' \
+'--jitter-ticks[Spread arrivals that share a time up to the next time, seeded]' \
+'--lenient[Skip and count faulty rows, up to 1 % of them]' \
+'--strict-order[Refuse times that decrease, instead of sorting]' \
+'(--users)--closed-loop[A turn of a session waits for the end of the turn before it]' \
+'--no-prefix-cache[Reuse nothing]' \
+'--partial-tail[Reuse the final partial block of a prompt too]' \
+'-q[Print less\: no progress, no notes]' \
+'--quiet[Print less\: no progress, no notes]' \
+'--no-progress[Never draw a progress line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+'::spec -- A spec, to run one of its cells; flags then change that cell:_files' \
 && ret=0
 ;;
 (trace)
@@ -580,6 +649,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(timeline)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (trace)
 _arguments "${_arguments_options[@]}" : \
 ":: :_trimtab__subcmd__help__subcmd__trace_commands" \
@@ -665,6 +738,7 @@ _trimtab_commands() {
 'schema:The JSON Schema of specs, for editors' \
 'plot:Figures from stored results' \
 'report:Stored results as one HTML file, for people' \
+'timeline:A window of one simulation for Perfetto, event by event' \
 'trace:Look at traces' \
 'cache:Replay only the caches\: policies by capacities, no timing' \
 'list:What there is to choose from' \
@@ -729,6 +803,7 @@ _trimtab__subcmd__help_commands() {
 'schema:The JSON Schema of specs, for editors' \
 'plot:Figures from stored results' \
 'report:Stored results as one HTML file, for people' \
+'timeline:A window of one simulation for Perfetto, event by event' \
 'trace:Look at traces' \
 'cache:Replay only the caches\: policies by capacities, no timing' \
 'list:What there is to choose from' \
@@ -826,6 +901,11 @@ _trimtab__subcmd__help__subcmd__sweep_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab help sweep commands' commands "$@"
 }
+(( $+functions[_trimtab__subcmd__help__subcmd__timeline_commands] )) ||
+_trimtab__subcmd__help__subcmd__timeline_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab help timeline commands' commands "$@"
+}
 (( $+functions[_trimtab__subcmd__help__subcmd__trace_commands] )) ||
 _trimtab__subcmd__help__subcmd__trace_commands() {
     local commands; commands=(
@@ -895,6 +975,11 @@ _trimtab__subcmd__schema_commands() {
 _trimtab__subcmd__sweep_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab sweep commands' commands "$@"
+}
+(( $+functions[_trimtab__subcmd__timeline_commands] )) ||
+_trimtab__subcmd__timeline_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab timeline commands' commands "$@"
 }
 (( $+functions[_trimtab__subcmd__trace_commands] )) ||
 _trimtab__subcmd__trace_commands() {
