@@ -128,8 +128,13 @@ fn compare(case: &Case) -> Option<String> {
     let fleet: Vec<_> = fleet.filter_map(|event| Some((event.at, event.instance.index(), turn(event.what)?))).collect();
     let mut turns = expected.turns.clone();
     turns.retain(|&(at, ..)| at <= by_run.makespan);
-    if fleet != turns && by_run.fleet.is_some() {
+    if fleet != turns {
         return Some(format!("what happened to instances\n got {fleet:?}\nwant {turns:?}"));
+    }
+    let bill = by_run.fleet.as_ref().map(|fleet| fleet.instance_ps(by_run.makespan));
+    let expected_bill = paid(case, &turns, by_run.makespan);
+    if bill.is_some_and(|bill| bill != expected_bill) {
+        return Some(format!("instance time\n got {bill:?}\nwant {expected_bill}"));
     }
     if totals(&by_run.instances) != totals(&by_step.instances) {
         let (a, b) = (totals(&by_run.instances), totals(&by_step.instances));
@@ -153,6 +158,22 @@ fn turn(what: Happened) -> Option<Turn> {
         Happened::Failed => Some(Turn::Fails),
         _ => None,
     }
+}
+
+/// Instance time from each start to its end, in picoseconds.
+fn paid(case: &Case, turns: &[(SimTime, usize, Turn)], end: SimTime) -> u64 {
+    let standby = &case.config.dynamics.standby;
+    let at_start = |i: usize| (!standby.iter().any(|other| other.index() == i)).then_some(SimTime::ZERO);
+    let mut since: Vec<Option<SimTime>> = (0..case.config.instances.len()).map(at_start).collect();
+    let mut total = 0;
+    for &(at, i, turn) in turns {
+        match turn {
+            Turn::Starts => since[i] = Some(at),
+            Turn::Serves => {}
+            Turn::Stops | Turn::Fails => total += (at - since[i].take().expect("it was there")).0,
+        }
+    }
+    total + since.iter().flatten().map(|&from| (end - from).0).sum::<u64>()
 }
 
 fn setting(name: &str, default: u64) -> u64 {

@@ -5,13 +5,15 @@
 
 use crate::metrics::FleetMetrics;
 use crate::plan::{Group, Plan};
-use crate::recovery::{Recovery, Service};
+use crate::recovery::{LASTING, PAUSE_S, Recovery, Service, first_from};
 use crate::scenario::Scenario;
 use crate::stats::{Interval, t_interval};
 use crate::summary::{Row, by_group, csv, interval_fields, key, key_header, number};
 
-/// Differences are means of so many 10 s windows.
-const SMOOTHED: usize = 3;
+/// Windows of 30 s that begin every 10 s: every third one begins where another ends.
+const APART: usize = 3;
+/// After this long the service has settled.
+const CALM_S: f64 = 60.0;
 
 /// What of a service is compared, and how much worse it is than another.
 struct Figure {
@@ -25,29 +27,32 @@ const FIGURES: [Figure; 3] = [
     Figure { name: "ttft_p90_s", worse: |case, control| Some(case.ttft_p90_s? - control.ttft_p90_s?) },
 ];
 
-/// One run after its first change beside the control.
+/// One run that changed beside the control.
 struct Pair<'a> {
-    case: (&'a FleetMetrics, &'a Recovery),
-    control: (&'a FleetMetrics, &'a Recovery),
+    case: &'a FleetMetrics,
+    changed: &'a Recovery,
+    control: &'a FleetMetrics,
 }
 
 /// How much worse it got and for how long.
 #[derive(Debug, PartialEq)]
 struct Dip {
-    worst: Interval,
+    /// In the first minute after the first change.
+    first: Option<Interval>,
+    worst: f64,
     /// From the first change to the beginning of the worst 30 s.
     worst_at_s: f64,
-    /// To the beginning of the first 30 s, the worst or later, whose difference may be none.
+    /// To the beginning of the first 30 s, the worst or later, from which on a minute of windows may be no worse.
     recovery_s: Option<f64>,
-    /// Later than 60 s after the last change.
+    /// Later than 60 s after the last change of either.
     settled: Option<Interval>,
 }
 
-/// One line for each figure of each group that changed and has a control, which also changed, if only in nothing that
-/// matters. `None` when there is no such line.
+/// One line for each figure of each group that changed and has a control, whose windows were kept because it could change,
+/// too. `None` when there is no such line.
 pub(crate) fn changes(plan: &Plan, rows: &[Row<'_>]) -> Option<Vec<u8>> {
     let mut header = key_header(plan);
-    let columns = "metric n worst worst_lo worst_hi worst_at_s recovery_s settled settled_lo settled_hi";
+    let columns = "metric n first first_lo first_hi worst worst_at_s recovery_s settled settled_lo settled_hi";
     header.extend(columns.split(' ').map(str::to_owned));
     let groups = by_group(rows);
     let mut lines = Vec::new();
@@ -59,10 +64,11 @@ pub(crate) fn changes(plan: &Plan, rows: &[Row<'_>]) -> Option<Vec<u8>> {
             let Some(dip) = dip(&pairs, figure) else { continue };
             let mut line = key(plan, group);
             line.push(figure.name.to_owned());
-            line.extend(interval_fields(&dip.worst));
-            line.extend([number(Some(dip.worst_at_s)), number(dip.recovery_s)]);
-            let settled = dip.settled.map_or_else(Default::default, |settled| interval_fields(&settled));
-            line.extend(settled.into_iter().skip(1));
+            let ends = |interval: Option<Interval>| interval.map_or_else(Default::default, |it| interval_fields(&it));
+            line.push(pairs.len().to_string());
+            line.extend(ends(dip.first).into_iter().skip(1));
+            line.extend([Some(dip.worst), Some(dip.worst_at_s), dip.recovery_s].map(number));
+            line.extend(ends(dip.settled).into_iter().skip(1));
             lines.push(line);
         }
     }
@@ -80,12 +86,10 @@ fn is_control(control: &Group, of: &Group) -> bool {
 }
 
 fn pair<'a>(row: &Row<'a>, controls: &[&Row<'a>]) -> Option<Pair<'a>> {
-    let changed = |row: &Row<'a>| {
-        let fleet = row.result?.metrics.fleet.as_ref()?;
-        Some((fleet, fleet.recovery.as_ref()?))
-    };
+    let fleet = |row: &Row<'a>| row.result?.metrics.fleet.as_ref();
     let control = controls.iter().find(|control| control.seed == row.seed)?;
-    Some(Pair { case: changed(row)?, control: changed(control)? })
+    let case = fleet(row)?;
+    Some(Pair { case, changed: case.recovery.as_ref()?, control: fleet(control)? })
 }
 
 fn dip(pairs: &[Pair<'_>], figure: &Figure) -> Option<Dip> {
@@ -96,64 +100,56 @@ fn dip(pairs: &[Pair<'_>], figure: &Figure) -> Option<Dip> {
         let values: Vec<f64> = courses.iter().filter_map(|course| *course.get(n)?).collect();
         t_interval(&values).filter(|interval| interval.n == courses.len())
     };
-    let steps: Vec<Option<Interval>> = (0..longest).map(step).collect();
-    let means = steps.iter().enumerate().filter_map(|(n, step)| Some((n, step.as_ref()?.mean)));
+    // As far as all seeds have arrivals.
+    let steps: Vec<Interval> = (0..longest).map_while(step).collect();
+    let means = steps.iter().map(|step| step.mean).enumerate();
     // The first one of several that are worst.
-    let (at, _) = means.reduce(|most, next| if next.1 > most.1 { next } else { most })?;
-    let seconds = |n: usize| n as f64 * 10.0;
-    let none = |step: &Interval| step.ends.is_none_or(|(lo, _)| lo <= 0.0);
-    let back = (at..longest).find(|&n| steps[n].as_ref().is_some_and(none));
-    let settled = |pair: &Pair<'_>| (figure.worse)(&pair.case.1.settled, &pair.control.1.settled);
-    let settled: Vec<f64> = pairs.iter().filter_map(settled).collect();
+    let (at, worst) = means.reduce(|most, next| if next.1 > most.1 { next } else { most })?;
+    // With one seed any difference is taken for one.
+    let lost = |step: &Interval| step.ends.map_or(step.mean, |(lo, _)| lo) > 0.0;
+    let back = || steps.windows(LASTING).enumerate().skip(at).find(|(_, minute)| !minute.iter().any(lost));
+    let changed = pairs.first()?.changed.from_s;
+    let seconds = |n: usize| (first_from(changed) + n) as f64 * PAUSE_S - changed;
+    let over_seeds = |of: &dyn Fn(&[Option<f64>], &Pair<'_>) -> Option<f64>| {
+        let values: Vec<f64> = courses.iter().zip(pairs).filter_map(|(course, pair)| of(course, pair)).collect();
+        t_interval(&values)
+    };
     Some(Dip {
-        worst: steps[at]?,
+        first: over_seeds(&|course, _| mean(&[*course.first()?, *course.get(APART)?])),
+        worst,
         worst_at_s: seconds(at),
-        // What never got worse needs no time.
-        recovery_s: back.map(|n| if n == at { 0.0 } else { seconds(n) }),
-        settled: t_interval(&settled),
+        recovery_s: if steps.iter().any(lost) { back().map(|(n, _)| seconds(n)) } else { Some(0.0) },
+        settled: over_seeds(&|course, pair| mean(settled(course, pair)?)),
     })
 }
 
-/// By how much the 30 s that begin with the first change, and each later multiple of 10 s, are worse.
+/// By how much the windows that begin after the first change are worse.
 fn course(pair: &Pair<'_>, figure: &Figure) -> Vec<Option<f64>> {
-    let ((case, recovery), (control, _)) = (pair.case, pair.control);
-    let single: Vec<Option<f64>> = case
-        .windows
-        .iter()
-        .filter(|window| window.from_s + 10.0 > recovery.from_s)
-        .map(|window| {
-            let same = control.windows.iter().find(|other| (other.from_s - window.from_s).abs() < 1.0)?;
-            (figure.worse)(&window.service, &same.service)
-        })
-        .collect();
-    let mean = |part: &[Option<f64>]| Some(part.iter().copied().sum::<Option<f64>>()? / SMOOTHED as f64);
-    single.windows(SMOOTHED).map(mean).collect()
+    let both = pair.case.moving.iter().zip(&pair.control.moving).skip(first_from(pair.changed.from_s));
+    both.map(|(case, control)| (figure.worse)(case, control)).collect()
+}
+
+/// The part of a course that begins 60 s after the last change of either run.
+fn settled<'a>(course: &'a [Option<f64>], pair: &Pair<'_>) -> Option<&'a [Option<f64>]> {
+    let last = pair.control.recovery.map_or(0.0, |control| control.until_s).max(pair.changed.until_s);
+    course.get(first_from(last + CALM_S) - first_from(pair.changed.from_s)..)
+}
+
+/// The mean of those that there are.
+fn mean(values: &[Option<f64>]) -> Option<f64> {
+    let values: Vec<f64> = values.iter().copied().flatten().collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::FleetWindow;
 
-    /// A run with a change at 20 s and these hit ratios by 10 s.
-    fn run(hit_ratios: &[f64]) -> (FleetMetrics, Recovery) {
-        let service = |hit_ratio| Service { hit_ratio: Some(hit_ratio), ..Service::default() };
-        let window = |(n, &hit): (usize, &f64)| FleetWindow {
-            from_s: n as f64 * 10.0,
-            members: 1,
-            requests: 1,
-            service: service(hit),
-        };
-        let recovery = Recovery {
-            from_s: 20.0,
-            until_s: 20.0,
-            before: Service::default(),
-            worst: Service::default(),
-            settled: service(hit_ratios[hit_ratios.len() - 1]),
-            hit_ratio_recovery_s: None,
-            attainment_recovery_s: None,
-        };
-        let fleet = FleetMetrics {
+    /// A run with a change at 15 s and these hit ratios of 30 s, every 10 s.
+    fn run(hit_ratios: &[f64]) -> FleetMetrics {
+        let service = |&hit_ratio: &f64| Service { hit_ratio: Some(hit_ratio), ..Service::default() };
+        let none = Service::default();
+        FleetMetrics {
             instance_hours: 1.0,
             violations: None,
             retries: 0,
@@ -162,39 +158,55 @@ mod tests {
             joined: 0,
             stopped: 0,
             failed: 0,
-            recovery: Some(recovery),
-            windows: hit_ratios.iter().enumerate().map(window).collect(),
-        };
-        (fleet, recovery)
+            recovery: Some(Recovery {
+                from_s: 15.0,
+                until_s: 15.0,
+                before: none,
+                worst: none,
+                settled: none,
+                hit_ratio_recovery_s: None,
+                attainment_recovery_s: None,
+            }),
+            moving: hit_ratios.iter().map(service).collect(),
+            windows: Vec::new(),
+        }
     }
 
     /// Against a control whose hit ratio is 0.6.
-    fn dip_of(seeds: &[[f64; 9]]) -> Dip {
-        let control = run(&[0.6; 9]);
+    fn dip_of(seeds: &[Vec<f64>]) -> Dip {
         let runs: Vec<_> = seeds.iter().map(|seed| run(seed)).collect();
-        let pairs: Vec<_> = runs
-            .iter()
-            .map(|(fleet, recovery)| Pair { case: (fleet, recovery), control: (&control.0, &control.1) })
-            .collect();
+        let control = run(&vec![0.6; seeds[0].len()]);
+        let changed = control.recovery.unwrap();
+        let pairs: Vec<_> = runs.iter().map(|case| Pair { case, changed: &changed, control: &control }).collect();
         dip(&pairs, &FIGURES[0]).unwrap()
     }
 
+    fn near(got: f64, wanted: f64) -> bool {
+        (got - wanted).abs() < 1e-9
+    }
+
     #[test]
-    fn a_dip_is_the_worst_mean_and_ends_where_no_difference_is_seen() {
-        let near = |got: f64, wanted: f64| (got - wanted).abs() < 1e-9;
-        // What comes before the change does not count. The 30 s from 30 s on are worst: 0.3 below.
-        let falls = [0.1, 0.1, 0.6, 0.3, 0.3, 0.3, 0.6, 0.6, 0.6];
-        let found = dip_of(&[falls, falls]);
-        assert!(near(found.worst.mean, 0.3), "{found:?}");
-        assert_eq!((found.worst.n, found.worst_at_s, found.recovery_s), (2, 10.0, Some(40.0)));
-        assert!(near(found.settled.unwrap().mean, 0.0));
+    fn a_dip_by_hand() {
+        // What begins before the change, at 15 s, does not count. The next windows begin 5 s after it.
+        let mut falls = vec![0.6; 20];
+        falls[..7].copy_from_slice(&[0.1, 0.1, 0.5, 0.3, 0.3, 0.4, 0.6]);
+        let found = dip_of(&[falls.clone(), falls]);
+        assert!(near(found.first.unwrap().mean, 0.15) && near(found.worst, 0.3), "{found:?}");
+        assert_eq!((found.worst_at_s, found.recovery_s), (15.0, Some(45.0)));
+        assert!(near(found.settled.unwrap().mean, 0.0), "{found:?}");
+    }
+
+    #[test]
+    fn recovery_lasts_a_minute_and_needs_evidence() {
+        let steps = |of: fn(usize) -> f64| (0..20).map(of).collect::<Vec<f64>>();
+        // Good for 50 s in between.
+        let falls = steps(|n| if n < 4 || n == 9 { 0.3 } else { 0.6 });
+        assert_eq!(dip_of(&[falls.clone(), falls]).recovery_s, Some(85.0));
         // It stays below.
-        let found = dip_of(&[[0.4; 9], [0.3; 9]]);
-        assert!(near(found.worst.mean, 0.25) && near(found.settled.unwrap().mean, 0.25), "{found:?}");
-        assert_eq!(found.recovery_s, Some(0.0), "two seeds so far apart show nothing");
-        assert_eq!(dip_of(&[[0.4; 9], [0.4; 9]]).recovery_s, None);
-        // It never falls.
-        let found = dip_of(&[[0.7; 9], [0.7; 9]]);
-        assert!(near(found.worst.mean, -0.1) && found.recovery_s == Some(0.0), "{found:?}");
+        assert_eq!(dip_of(&[vec![0.4; 20], vec![0.41; 20]]).recovery_s, None);
+        // It never falls; two seeds are too far apart; one seed that falls.
+        assert_eq!(dip_of(&[vec![0.7; 20], vec![0.7; 20]]).recovery_s, Some(0.0));
+        assert_eq!(dip_of(&[vec![0.5; 20], vec![0.65; 20]]).recovery_s, Some(0.0));
+        assert_eq!(dip_of(&[vec![0.5; 20]]).recovery_s, None);
     }
 }

@@ -6,7 +6,7 @@ use trimtab_engine::{FleetRecord, Happened, InstanceTotals, Outcome, Row, RunRes
 
 use crate::fairness::{self, PartMetrics};
 use crate::objectives::Objectives;
-use crate::recovery::{Recovery, Service, recovery};
+use crate::recovery::{Recovery, Service, moving, recovery};
 use crate::scenario::Scenario;
 
 /// The statistics of one run. Times in seconds, shares from 0 to 1; absent where there is nothing to measure.
@@ -101,6 +101,9 @@ pub struct FleetMetrics {
     /// What the changes did to service, when any came while requests arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
+    /// By 30 s of arrival, beginning every 10 s from the first arrival on.
+    #[serde(default)]
+    pub moving: Vec<Service>,
     /// By 10 s of arrival, from the first arrival on.
     pub windows: Vec<FleetWindow>,
 }
@@ -283,6 +286,7 @@ fn fleet(
 ) -> FleetMetrics {
     let happened = |what| record.events.iter().filter(|event| event.what == what).count() as u64;
     let paid = (0..result.instances.len()).map(|i| lifetime(result, i, since_first(result)).as_secs_f64()).sum::<f64>();
+    let moving = moving(&result.rows, objectives);
     FleetMetrics {
         instance_hours: paid / 3600.0,
         violations: objectives.good(measured).map(|met| measured.len() as u64 - met),
@@ -292,7 +296,8 @@ fn fleet(
         joined: happened(Happened::Joined),
         stopped: happened(Happened::Stopped),
         failed: happened(Happened::Failed),
-        recovery: recovery(&result.rows, record, objectives),
+        recovery: recovery(&result.rows, record, objectives, &moving),
+        moving,
         windows: windows(scenario, result, record, objectives),
     }
 }

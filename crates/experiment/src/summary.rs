@@ -96,17 +96,17 @@ pub const METRICS: &[Metric] = metrics! {
     "stopped" none |r| Some(r.metrics.fleet.as_ref()?.stopped as f64);
     "instances_failed" none |r| Some(r.metrics.fleet.as_ref()?.failed as f64);
     "hit_ratio_before" none |r| change(r)?.before.hit_ratio;
-    "hit_ratio_worst" higher |r| change(r)?.worst.hit_ratio;
+    "hit_ratio_worst" none |r| change(r)?.worst.hit_ratio;
     "hit_ratio_settled" higher |r| change(r)?.settled.hit_ratio;
-    "hit_ratio_dip" lower |r| Some(change(r)?.before.hit_ratio? - change(r)?.worst.hit_ratio?);
-    "hit_ratio_recovery_s" lower |r| change(r)?.hit_ratio_recovery_s;
+    "hit_ratio_dip" none |r| Some(change(r)?.before.hit_ratio? - change(r)?.worst.hit_ratio?);
+    "hit_ratio_recovery_s" none |r| change(r)?.hit_ratio_recovery_s;
     "ttft_p90_before_s" none |r| change(r)?.before.ttft_p90_s;
-    "ttft_p90_worst_s" lower |r| change(r)?.worst.ttft_p90_s;
+    "ttft_p90_worst_s" none |r| change(r)?.worst.ttft_p90_s;
     "ttft_p90_settled_s" lower |r| change(r)?.settled.ttft_p90_s;
     "attainment_before" none |r| change(r)?.before.attainment;
-    "attainment_worst" higher |r| change(r)?.worst.attainment;
+    "attainment_worst" none |r| change(r)?.worst.attainment;
     "attainment_settled" higher |r| change(r)?.settled.attainment;
-    "attainment_recovery_s" lower |r| change(r)?.attainment_recovery_s;
+    "attainment_recovery_s" none |r| change(r)?.attainment_recovery_s;
     "slowdown_mean" lower |r| r.metrics.slowdown.mean;
     "slowdown_p99" lower |r| r.metrics.slowdown.p99;
     "slowdown_max" lower |r| r.metrics.slowdown.max;
@@ -229,7 +229,7 @@ fn parquet(csv: &[u8]) -> Vec<u8> {
 }
 
 /// Columns of real numbers besides the metrics.
-const REAL: [&str; 18] = [
+const REAL: [&str; 19] = [
     "rate_rps",
     "mean",
     "lo",
@@ -241,8 +241,9 @@ const REAL: [&str; 18] = [
     "ratio_lo",
     "ratio_hi",
     "worst",
-    "worst_lo",
-    "worst_hi",
+    "first",
+    "first_lo",
+    "first_hi",
     "worst_at_s",
     "recovery_s",
     "settled",
