@@ -110,16 +110,16 @@ fn dip(pairs: &[Pair<'_>], figure: &Figure) -> Option<Dip> {
     let back = || steps.windows(LASTING).enumerate().skip(at).find(|(_, minute)| !minute.iter().any(lost));
     let changed = pairs.first()?.changed.from_s;
     let seconds = |n: usize| (first_from(changed) + n) as f64 * PAUSE_S - changed;
-    let over_seeds = |of: &dyn Fn(&[Option<f64>], &Pair<'_>) -> Option<f64>| {
-        let values: Vec<f64> = courses.iter().zip(pairs).filter_map(|(course, pair)| of(course, pair)).collect();
-        t_interval(&values)
-    };
+    let first = |course: &Vec<Option<f64>>| mean(&[*course.first()?, *course.get(APART)?]);
+    let first: Vec<f64> = courses.iter().filter_map(first).collect();
+    let runs = courses.iter().zip(pairs);
+    let settled: Vec<f64> = runs.filter_map(|(course, pair)| mean(settled(course, pair)?)).collect();
     Some(Dip {
-        first: over_seeds(&|course, _| mean(&[*course.first()?, *course.get(APART)?])),
+        first: t_interval(&first),
         worst,
         worst_at_s: seconds(at),
         recovery_s: if steps.iter().any(lost) { back().map(|(n, _)| seconds(n)) } else { Some(0.0) },
-        settled: over_seeds(&|course, pair| mean(settled(course, pair)?)),
+        settled: t_interval(&settled),
     })
 }
 

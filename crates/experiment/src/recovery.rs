@@ -123,9 +123,8 @@ fn back(course: &[(f64, f64)], enough: f64) -> Option<f64> {
     if course[worst].1 >= enough {
         return Some(0.0);
     }
-    let minutes = course.windows(LASTING).enumerate().skip(worst);
-    let good = |minute: &[(f64, f64)]| minute.iter().all(|(_, value)| *value >= enough);
-    minutes.filter(|(_, minute)| good(minute)).map(|(_, minute)| minute[0].0).next()
+    let good = |minute: &&[(f64, f64)]| minute.iter().all(|(_, value)| *value >= enough);
+    course.windows(LASTING).skip(worst).find(good).map(|minute| minute[0].0)
 }
 
 /// Where a course is lowest, the first time.
