@@ -10,26 +10,37 @@ pub type StreamRng = ChaCha8Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RngStreams {
     seed: u64,
+    /// The hash of what comes before every name.
+    scope: u64,
 }
 
 impl RngStreams {
     /// The streams of this seed.
     pub const fn new(seed: u64) -> Self {
-        Self { seed }
+        Self { seed, scope: FNV_BASIS }
+    }
+
+    /// The streams of one of several equal parts: `replica-2` has a stream `replica-2/scheduler`, and so on.
+    #[must_use]
+    pub fn within(&self, part: &str) -> Self {
+        Self { scope: fnv1a(fnv1a(self.scope, part.as_bytes()), b"/"), ..*self }
     }
 
     /// The stream called `name`, from its start. Names are written down where they are used, for example `arrivals` or
     /// `eviction/instance-3`.
     pub fn stream(&self, name: &str) -> StreamRng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(fnv1a(name.as_bytes()));
+        rng.set_stream(fnv1a(self.scope, name.as_bytes()));
         rng
     }
 }
 
-/// FNV-1a, 64 bits: fixed for ever, because stored results depend on it.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// Where the hash begins.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a, 64 bits, continued: fixed for ever, because stored results depend on it.
+fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Uniform in [0, 1) with 53 bits.
@@ -64,6 +75,8 @@ mod tests {
         let all = [draw(1, "arrivals"), draw(1, "scheduler"), draw(2, "arrivals")];
         assert_eq!(all, GOLDEN);
         assert_ne!(draw(1, "arrivals"), draw(1, "lengths"));
+        let within = RngStreams::new(1).within("replica-2").stream("scheduler").next_u64();
+        assert_eq!(within, draw(1, "replica-2/scheduler"));
     }
 
     const GOLDEN: [u64; 3] = [11_735_146_581_543_561_455, 2_246_859_849_506_786_606, 10_887_627_834_380_557_969];

@@ -7,16 +7,17 @@
 //! nothing becomes cached inside a run. A look therefore settles the instances that it matched and that are overdue, and
 //! no others: the cost follows matches and evictions, not instances.
 //!
-//! `Events` is the same index, each change `delay` later. `Shadow` keeps a cache of its own for each instance, through
+//! `Events` is the same index, each change when its report arrives, if it does. `Shadow` keeps a cache of its own for each instance, through
 //! which the prompts pass that were sent there.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use trimtab_core::{PrefixForest, SimTime};
+use trimtab_core::{PrefixForest, RngStreams, SimTime};
 
 use crate::cache::{Change, KvCache};
+use crate::channel::Channel;
 use crate::config::{InstanceConfig, PrefixSignal};
 use crate::index::PrefixIndex;
 use crate::instance::Instance;
@@ -32,8 +33,8 @@ pub(crate) struct Beliefs {
     indexed: bool,
     index: PrefixIndex,
     due: Vec<SimTime>,
-    /// Changes that were not reported yet, by instance, and the instances that have any, by the time of their first.
-    reports: Vec<VecDeque<Change>>,
+    /// What each instance says of its cache, and the instances that have reports on their way, by the arrival of the first.
+    outboxes: Vec<Outbox>,
     first_report: BinaryHeap<Reverse<(SimTime, u32)>>,
     /// Instances that the router hears nothing of, and whether a report of one came meanwhile.
     frozen: Vec<bool>,
@@ -43,8 +44,43 @@ pub(crate) struct Beliefs {
     overdue: Vec<u32>,
 }
 
+/// The reports of an instance on their way to the router.
+struct Outbox {
+    channel: Channel,
+    /// When the last report was sent, and when it arrives, if it does.
+    last: Option<(SimTime, Option<SimTime>)>,
+    /// Changes by the arrival of their report.
+    changes: VecDeque<(SimTime, Change)>,
+    /// When the last of them arrives.
+    latest: SimTime,
+}
+
+impl Outbox {
+    /// Puts a change into the report of its time.
+    fn post(&mut self, change: Change) {
+        let sent = self.channel.lag.sent(change.at);
+        let arrival = match self.last {
+            Some((last, arrival)) if last == sent => arrival,
+            _ => {
+                // Its time is its number: what becomes of it does not depend on how many there were before.
+                let arrival = self.channel.arrival(sent.0, sent).map(|arrival| arrival.max(self.latest));
+                self.last = Some((sent, arrival));
+                self.latest = arrival.unwrap_or(self.latest);
+                arrival
+            }
+        };
+        if let Some(arrival) = arrival {
+            self.changes.push_back((arrival, change));
+        }
+    }
+
+    fn first(&self) -> Option<SimTime> {
+        self.changes.front().map(|&(arrival, _)| arrival)
+    }
+}
+
 impl Beliefs {
-    pub(crate) fn new(signal: PrefixSignal, instances: &[InstanceConfig]) -> Self {
+    pub(crate) fn new(signal: PrefixSignal, instances: &[InstanceConfig], streams: RngStreams) -> Self {
         let mut kinds: Vec<InstanceConfig> = Vec::new();
         let mut kind_of = Vec::with_capacity(instances.len());
         for config in instances {
@@ -64,6 +100,11 @@ impl Beliefs {
             };
             Some(KvCache::new(blocks, config.block_tokens))
         };
+        let outbox = |(index, lag)| {
+            let channel = Channel::new(lag, streams.stream(&format!("signals/events/instance-{index}")));
+            Outbox { channel, last: None, changes: VecDeque::new(), latest: SimTime::ZERO }
+        };
+        let lag = if let PrefixSignal::Events { lag } = signal { Some(lag) } else { None };
         Self {
             signal,
             kinds,
@@ -71,7 +112,7 @@ impl Beliefs {
             indexed: false,
             index: PrefixIndex::default(),
             due: vec![SimTime::MAX; instances.len()],
-            reports: vec![VecDeque::new(); instances.len()],
+            outboxes: lag.map_or(Vec::new(), |lag| (0..instances.len()).map(|index| outbox((index, lag))).collect()),
             first_report: BinaryHeap::new(),
             frozen: vec![false; instances.len()],
             withheld: vec![false; instances.len()],
@@ -98,10 +139,10 @@ impl Beliefs {
     pub(crate) fn thaw(&mut self, index: usize) {
         self.frozen[index] = false;
         if std::mem::take(&mut self.withheld[index])
-            && let Some(first) = self.reports[index].front()
+            && let Some(first) = self.outboxes[index].first()
         {
             let instance = u32::try_from(index).expect("instance ids are 32 bits");
-            self.first_report.push(Reverse((first.at, instance)));
+            self.first_report.push(Reverse((first, instance)));
         }
     }
 
@@ -180,8 +221,12 @@ impl Beliefs {
         self.follow(instances);
         self.report(now);
         let mut overdue = std::mem::take(&mut self.overdue);
-        self.index.matches(seq, forest, &self.kinds, &self.kind_of, |instance, tokens| {
+        self.index.matches(seq, forest, &self.kinds, &self.kind_of, |instance, before, tokens| {
             let index = instance as usize;
+            // A report of what comes before was lost.
+            if out[index] != before {
+                return;
+            }
             // An instance is listed at its first match only.
             if out[index] == 0 && self.is_overdue(index, now) {
                 overdue.push(instance);
@@ -238,9 +283,7 @@ impl Beliefs {
         match self.signal {
             // A step that begins now has not begun when somebody looks.
             PrefixSignal::Oracle => self.due[index] < now,
-            PrefixSignal::Events { delay } => {
-                !self.frozen[index] && self.due[index].checked_add(delay).is_some_and(|due| due <= now)
-            }
+            PrefixSignal::Events { lag } => !self.frozen[index] && lag.soonest(self.due[index]) <= now,
             PrefixSignal::Shadow { .. } => self.due[index] <= now,
             PrefixSignal::Off => false,
         }
@@ -261,11 +304,11 @@ impl Beliefs {
     fn drain(&mut self, index: usize, cache: &mut KvCache) {
         let instance = u32::try_from(index).expect("instance ids are 32 bits");
         if matches!(self.signal, PrefixSignal::Events { .. }) {
-            let reports = &mut self.reports[index];
-            let had_none = reports.is_empty();
-            reports.extend(cache.drain_log());
-            if let Some(first) = reports.front().filter(|_| had_none) {
-                self.first_report.push(Reverse((first.at, instance)));
+            let outbox = &mut self.outboxes[index];
+            let had_none = outbox.changes.is_empty();
+            cache.drain_log().for_each(|change| outbox.post(change));
+            if let Some(first) = outbox.first().filter(|_| had_none) {
+                self.first_report.push(Reverse((first, instance)));
             }
         } else {
             for change in cache.drain_log() {
@@ -276,23 +319,19 @@ impl Beliefs {
 
     /// Brings the changes that were reported by now into the index.
     fn report(&mut self, now: SimTime) {
-        let PrefixSignal::Events { delay } = self.signal else { return };
-        let known = |at: SimTime| at.checked_add(delay).is_some_and(|seen| seen <= now);
-        while let Some(&Reverse((at, instance))) = self.first_report.peek() {
-            if !known(at) {
-                break;
-            }
+        while let Some(&Reverse((_, instance))) = self.first_report.peek().filter(|&&Reverse((first, _))| first <= now)
+        {
             self.first_report.pop();
             if self.frozen[instance as usize] {
                 self.withheld[instance as usize] = true;
                 continue;
             }
-            let reports = &mut self.reports[instance as usize];
-            while let Some(change) = reports.pop_front_if(|change| known(change.at)) {
+            let outbox = &mut self.outboxes[instance as usize];
+            while let Some((_, change)) = outbox.changes.pop_front_if(|&mut (arrival, _)| arrival <= now) {
                 self.index.set(change.key, instance, change.resident);
             }
-            if let Some(first) = reports.front() {
-                self.first_report.push(Reverse((first.at, instance)));
+            if let Some(first) = outbox.first() {
+                self.first_report.push(Reverse((first, instance)));
             }
         }
     }

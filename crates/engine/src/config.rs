@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use trimtab_core::SimTime;
 use trimtab_sched::{SchedulerDef, Signals};
 
+use crate::admission::AdmissionConfig;
+use crate::channel::Lag;
 use crate::cost::{PredictionError, StepCost};
 use crate::dynamics::{Clients, Dynamics};
 use crate::eviction::EvictionConfig;
@@ -146,6 +148,8 @@ pub struct ClusterConfig {
     pub dynamics: Dynamics,
     /// Clients that do not wait for ever, if that is so.
     pub clients: Option<Clients>,
+    /// Who stands before the router, one behind the other.
+    pub admission: Vec<AdmissionConfig>,
 }
 
 impl ClusterConfig {
@@ -164,12 +168,13 @@ impl ClusterConfig {
             decisions: DecisionLog::default(),
             dynamics: Dynamics::default(),
             clients: None,
+            admission: Vec::new(),
         }
     }
 }
 
 /// What routing costs. The default is nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouterConfig {
     /// How long the router works on an arriving request. It looks at the cluster and commits itself at the beginning of
     /// this time, and the request leaves at the end of it.
@@ -178,6 +183,30 @@ pub struct RouterConfig {
     pub serial: bool,
     /// How long a request is on its way to an instance. Migrated requests travel as well.
     pub network: SimTime,
+    /// How many routers share the requests, each with a scheduler and books of its own.
+    pub replicas: u32,
+    /// At whole multiples of this they learn what the others have sent; never at zero.
+    pub sync: SimTime,
+    /// Which request comes to which.
+    pub split: Split,
+}
+
+impl Default for RouterConfig {
+    fn default() -> Self {
+        let time = SimTime::ZERO;
+        Self { decision: time, serial: false, network: time, replicas: 1, sync: time, split: Split::default() }
+    }
+}
+
+/// How requests come to the replicas of a router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// In turn.
+    #[default]
+    RoundRobin,
+    /// By session, at random; a request without one on its own.
+    Hash,
 }
 
 /// Links between instances. Each instance has one in either direction; transfers over a link follow one another in the
@@ -279,8 +308,12 @@ pub struct SignalsConfig {
     pub prefix: PrefixSignal,
     /// Whether engines report snapshots, and totals over what they have completed.
     pub snapshots: bool,
-    /// Engines report at every whole multiple of this; at zero a snapshot is taken whenever somebody looks.
-    pub refresh: SimTime,
+    /// How snapshots get to the router. When they are not sent at intervals, one is taken whenever somebody looks.
+    pub load: Lag,
+    /// How first tokens and ends get to the router's books and to the scheduler.
+    pub feedback: Lag,
+    /// How long after its time the router takes a lost end for granted.
+    pub feedback_timeout: SimTime,
     /// Whether there is a latency predictor.
     pub latency: bool,
     /// How wrong it is.
@@ -296,7 +329,9 @@ impl Default for SignalsConfig {
         Self {
             prefix: PrefixSignal::default(),
             snapshots: true,
-            refresh: SimTime::ZERO,
+            load: Lag::default(),
+            feedback: Lag::default(),
+            feedback_timeout: SimTime::ZERO,
             latency: true,
             prediction: PredictionError::default(),
             queues: true,
@@ -306,15 +341,15 @@ impl Default for SignalsConfig {
 }
 
 /// How the router learns what is cached where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum PrefixSignal {
     /// It knows the true caches.
     #[default]
     Oracle,
-    /// Engines report each change, and the report takes a while.
+    /// Engines report what changed since their last report, all changes of an instant together.
     Events {
-        /// How long.
-        delay: SimTime,
+        /// How reports get to the router. They arrive in the order of sending: one that is late holds up those after it.
+        lag: Lag,
     },
     /// It guesses from where it sent what: a prompt is believed cached where it went.
     Shadow {
@@ -344,10 +379,20 @@ impl SignalsConfig {
         Signals { snapshots, history: snapshots, prefix: prefix != PrefixSignal::Off, latency, queues, oracle }
     }
 
+    /// Whether what the router believes cached can differ from what is.
+    pub(crate) fn can_be_wrong(&self) -> bool {
+        matches!(self.prefix, PrefixSignal::Events { .. } | PrefixSignal::Shadow { .. })
+    }
+
     /// Refuses a scheduler that reads what is off.
     pub fn check(&self, def: &SchedulerDef) -> Result<(), SignalsOff> {
+        self.check_reader(def.name, def.signals)
+    }
+
+    /// Refuses whoever reads what is off.
+    pub fn check_reader(&self, scheduler: &'static str, reads: Signals) -> Result<(), SignalsOff> {
         let offered = self.offered().names();
-        let signals: Vec<_> = def.signals.names().into_iter().filter(|name| !offered.contains(name)).collect();
-        if signals.is_empty() { Ok(()) } else { Err(SignalsOff { scheduler: def.name, signals }) }
+        let signals: Vec<_> = reads.names().into_iter().filter(|name| !offered.contains(name)).collect();
+        if signals.is_empty() { Ok(()) } else { Err(SignalsOff { scheduler, signals }) }
     }
 }

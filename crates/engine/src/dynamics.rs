@@ -151,6 +151,8 @@ pub struct Clients {
     pub retries: u32,
     /// How long after the first time; each following pause is twice as long.
     pub backoff: SimTime,
+    /// Whether a client asks again after it was turned away, too; out of the same number of times.
+    pub retry_rejected: bool,
 }
 
 /// What happened to the cluster.
@@ -200,6 +202,10 @@ pub struct FleetRecord {
     pub events: Vec<FleetEvent>,
     /// From when to when each instance was paid for: from the beginning of a start to its end.
     pub spans: Vec<(InstanceId, SimTime, SimTime)>,
+    /// Requests whose client hung up and did not ask again: they have failed.
+    pub abandoned: u64,
+    /// How often a client was turned away and asked again.
+    pub turned_back: u64,
 }
 
 impl FleetRecord {

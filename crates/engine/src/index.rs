@@ -1,7 +1,8 @@
 //! The router's prefix index: for each node of the prefix forest, the instances that are believed to hold blocks of it.
 //!
-//! What an instance holds of a prompt are leading blocks, so the holders of a node hold everything before it: one walk
-//! along a prompt finds the longest match on every instance, at a cost of the nodes that are held and their holders.
+//! What an instance holds of a prompt are leading blocks, so the holders of a node hold everything before it, unless a report
+//! was lost: one walk along a prompt finds the longest match on every instance, at a cost of the nodes that are held and their
+//! holders.
 
 use rustc_hash::FxHashMap;
 
@@ -54,8 +55,8 @@ impl PrefixIndex {
         blocks
     }
 
-    /// Calls `found` with each instance that holds blocks of a request's prompt and how many of its tokens that makes;
-    /// of several calls for an instance the last one counts. `kind_of` maps instances to `kinds`, the different
+    /// Calls `found` with each instance that holds blocks of a node of a request's prompt, the tokens before these, and those
+    /// with them; of several calls for an instance the last one counts that continues what was found before. `kind_of` maps instances to `kinds`, the different
     /// configurations among them.
     pub(crate) fn matches(
         &self,
@@ -63,7 +64,7 @@ impl PrefixIndex {
         forest: &PrefixForest,
         kinds: &[InstanceConfig],
         kind_of: &[u32],
-        mut found: impl FnMut(u32, u32),
+        mut found: impl FnMut(u32, u32, u32),
     ) {
         for (kind, config) in kinds.iter().enumerate() {
             let block = config.block_tokens;
@@ -77,7 +78,7 @@ impl PrefixIndex {
                 let wanted = last.min(limit) - first;
                 for &(instance, resident) in holders {
                     if kinds.len() == 1 || kind_of[instance as usize] as usize == kind {
-                        found(instance, seq.hit_tokens(&chain, first + resident.min(wanted), block));
+                        found(instance, first * block, seq.hit_tokens(&chain, first + resident.min(wanted), block));
                     }
                 }
             }

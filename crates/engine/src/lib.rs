@@ -6,8 +6,10 @@
 //!
 //! Architecture invariant: no IO, no wall clock, no unseeded randomness; time is whole picoseconds.
 
+mod admission;
 mod beliefs;
 mod cache;
+mod channel;
 mod cluster;
 mod config;
 pub mod cost;
@@ -28,10 +30,13 @@ mod tier;
 pub mod timeline;
 mod trial;
 
-pub use cluster::{build_context, prefill_tokens_per_s, run, run_timeline, try_run};
+pub use admission::{AdmissionConfig, AdmissionRecord};
+pub use channel::Lag;
+pub use cluster::{build_context, prefill_tokens_per_s, run, run_replicas, run_timeline, try_run};
 pub use config::{
     CacheConfig, ClusterConfig, DecisionLog, Generated, InstanceConfig, Link, Mixing, Order, PrefixSignal, Promotion,
-    RouterConfig, SignalsConfig, SignalsOff, Stepping, Survives, TierConfig, TransferConfig, Visible, WritePolicy,
+    RouterConfig, SignalsConfig, SignalsOff, Split, Stepping, Survives, TierConfig, TransferConfig, Visible,
+    WritePolicy,
 };
 pub use decisions::{Decided, DecisionRow, Regret};
 pub use dynamics::{Change, Clients, Dynamics, Faults, FleetEvent, FleetRecord, Happened, Recovery, Scaling};
@@ -40,5 +45,5 @@ pub use eviction::{
     evictions,
 };
 pub use meter::{Integrals, WINDOW};
-pub use record::{InstanceTotals, Outcome, Row, RunResult};
+pub use record::{BeliefSample, InstanceTotals, Outcome, Row, RunResult};
 pub use replay::{CacheHits, replay_cache};

@@ -2,6 +2,7 @@
 
 use trimtab_core::{Gaps, InstanceId, Request, SimTime, TenantId};
 
+use crate::admission::AdmissionRecord;
 use crate::decisions::DecisionRow;
 use crate::dynamics::FleetRecord;
 use crate::meter::Integrals;
@@ -40,6 +41,10 @@ pub struct Row {
     pub hit_tokens: u32,
     /// Prompt blocks found cached at its first admission.
     pub hit_blocks: u32,
+    /// Prompt tokens that the router believed cached on its instance when it sent it there, up to its first admission.
+    pub believed_tokens: u32,
+    /// Prompt tokens that were cached there at that time.
+    pub cached_tokens: u32,
     /// Of the hit tokens, read from the tier behind the cache.
     pub loaded_tokens: u32,
     /// Tokens processed again because of preemptions.
@@ -77,6 +82,8 @@ impl Row {
             prompt_tokens: request.prompt.tokens,
             hit_tokens: 0,
             hit_blocks: 0,
+            believed_tokens: 0,
+            cached_tokens: 0,
             loaded_tokens: 0,
             recomputed_tokens: 0,
             output_tokens: request.output_tokens,
@@ -143,6 +150,19 @@ pub struct InstanceTotals {
     pub windows: Option<Vec<Integrals>>,
 }
 
+/// What the router believed of the prompts of sampled decisions on all instances that it could choose, against what was so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BeliefSample {
+    /// Prompt tokens, once for each instance.
+    pub prompt_tokens: u64,
+    /// Tokens that were cached.
+    pub cached: u64,
+    /// Tokens believed cached that were not.
+    pub absent: u64,
+    /// Tokens that were cached, which the router did not know.
+    pub unknown: u64,
+}
+
 /// Everything a run leaves behind.
 #[derive(Clone, Debug)]
 pub struct RunResult {
@@ -158,6 +178,10 @@ pub struct RunResult {
     pub load_cv: f64,
     /// Every decision in order, when a log was asked for.
     pub decisions: Option<Vec<DecisionRow>>,
+    /// The router's beliefs about all instances, sampled, where it can be wrong.
+    pub beliefs: Option<BeliefSample>,
+    /// What the admission policies did, when there were any.
+    pub admission: Option<Vec<AdmissionRecord>>,
     /// What happened to the cluster, when it could change or clients could hang up.
     pub fleet: Option<FleetRecord>,
 }

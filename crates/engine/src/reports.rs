@@ -1,10 +1,12 @@
 //! Engine snapshots that are taken at intervals.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-use trimtab_core::SimTime;
+use trimtab_core::{RngStreams, SimTime};
 use trimtab_sched::{History, Snapshot};
 
+use crate::channel::{Channel, Lag};
 use crate::instance::Instance;
 use crate::router::snapshot;
 
@@ -25,13 +27,18 @@ impl Report {
     }
 }
 
-/// All instances report at every whole multiple of `refresh`, after the steps that end then and before the requests that
-/// arrive then. At the start each has reported that it is empty.
+/// All instances report at every whole multiple of an interval, after the steps that end then and before the requests that
+/// arrive then. At the start each has reported that it is empty. Of reports that overtake each other the newest counts.
 pub(crate) struct Reports {
     /// Zero: a snapshot is taken when somebody looks.
-    refresh: SimTime,
+    every: SimTime,
     next: SimTime,
+    /// How often they have reported.
+    count: u64,
+    channels: Vec<Channel>,
     latest: Vec<Report>,
+    /// Reports on their way, by arrival, number and instance.
+    coming: BTreeMap<(SimTime, u64, usize), Report>,
     /// Instances that the router hears nothing of.
     frozen: Vec<bool>,
     /// Reports in a row with nothing else going on.
@@ -39,20 +46,30 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    pub(crate) fn new(refresh: SimTime, instances: &[RefCell<Instance>]) -> Self {
+    pub(crate) fn new(lag: Lag, instances: &[RefCell<Instance>], streams: RngStreams) -> Self {
         let latest = instances.iter().map(|cell| Report::of(&cell.borrow(), SimTime::ZERO)).collect();
-        Self { refresh, next: refresh, latest, frozen: vec![false; instances.len()], fruitless: 0 }
+        let channel = |index| Channel::new(lag, streams.stream(&format!("signals/load/instance-{index}")));
+        Self {
+            every: lag.every,
+            next: lag.every,
+            count: 0,
+            channels: (0..instances.len()).map(channel).collect(),
+            latest,
+            coming: BTreeMap::new(),
+            frozen: vec![false; instances.len()],
+            fruitless: 0,
+        }
     }
 
     /// What an instance last reported; `None` when its state is taken as it is when somebody looks.
     pub(crate) fn latest(&self, instance: usize) -> Option<&Report> {
-        (self.refresh > SimTime::ZERO || self.frozen[instance]).then_some(&self.latest[instance])
+        (self.every > SimTime::ZERO || self.frozen[instance]).then_some(&self.latest[instance])
     }
 
     /// The report of an instance stays as it is now, or as it has been.
     pub(crate) fn freeze(&mut self, instance: usize, now: SimTime, instances: &[RefCell<Instance>]) {
         let was_frozen = std::mem::replace(&mut self.frozen[instance], true);
-        if self.refresh == SimTime::ZERO && !was_frozen {
+        if self.every == SimTime::ZERO && !was_frozen {
             let mut it = instances[instance].borrow_mut();
             it.settle(now);
             self.latest[instance] = Report::of(&it, now);
@@ -67,29 +84,49 @@ impl Reports {
     /// When something happens next, if `other` does. Reports do not keep a run going, unless requests are parked that a
     /// report may set free.
     pub(crate) fn next(&mut self, other: Option<SimTime>, parked: bool) -> Option<SimTime> {
-        if self.refresh == SimTime::ZERO {
+        if self.every == SimTime::ZERO {
             return other;
         }
         self.fruitless = if other.is_some() { 0 } else { self.fruitless + 1 };
+        let next = self.coming.first_key_value().map_or(self.next, |(&(arrival, ..), _)| arrival.min(self.next));
         match other {
-            Some(other) => Some(other.min(self.next)),
-            None => (parked && self.fruitless < PATIENCE).then_some(self.next),
+            Some(other) => Some(other.min(next)),
+            None => (parked && self.fruitless < PATIENCE).then_some(next),
         }
     }
 
-    pub(crate) fn due(&self, now: SimTime) -> bool {
-        self.refresh > SimTime::ZERO && self.next == now
+    /// Takes all instances' reports, if it is time to, and hands over those that arrive now. Tells whether there were any.
+    pub(crate) fn pass(&mut self, now: SimTime, instances: &[RefCell<Instance>]) -> bool {
+        let taken = self.every > SimTime::ZERO && self.next == now;
+        if taken {
+            self.take(now, instances);
+        }
+        let mut arrived = false;
+        while let Some(first) = self.coming.first_entry().filter(|first| first.key().0 == now) {
+            let ((.., instance), report) = first.remove_entry();
+            if !self.frozen[instance] && report.snapshot.at > self.latest[instance].snapshot.at {
+                self.latest[instance] = report;
+            }
+            arrived = true;
+        }
+        taken || arrived
     }
 
-    /// All instances report.
-    pub(crate) fn take(&mut self, now: SimTime, instances: &[RefCell<Instance>]) {
-        for ((latest, cell), _) in
-            self.latest.iter_mut().zip(instances).zip(&self.frozen).filter(|(_, frozen)| !**frozen)
-        {
+    /// All instances report. What they report while the router hears nothing of them is lost.
+    fn take(&mut self, now: SimTime, instances: &[RefCell<Instance>]) {
+        for (index, cell) in instances.iter().enumerate().filter(|&(index, _)| !self.frozen[index]) {
+            let Some(arrival) = self.channels[index].arrival(self.count, now) else { continue };
             let mut it = cell.borrow_mut();
             it.settle(now);
-            *latest = Report::of(&it, now);
+            let report = Report::of(&it, now);
+            drop(it);
+            if arrival == now {
+                self.latest[index] = report;
+            } else {
+                self.coming.insert((arrival, self.count, index), report);
+            }
         }
-        self.next = now + self.refresh;
+        self.count += 1;
+        self.next = now + self.every;
     }
 }

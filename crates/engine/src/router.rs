@@ -32,6 +32,8 @@ pub(crate) struct Looks<'a> {
     pub(crate) beliefs: &'a RefCell<Beliefs>,
     /// What each instance last reported, unless snapshots are taken when somebody looks.
     pub(crate) reports: &'a Reports,
+    /// Whose eyes these are, where there are several routers: the requests of the others are not seen before they are there.
+    pub(crate) replica: Option<usize>,
     /// The requests on their way to each instance.
     pub(crate) transit: &'a [Vec<u32>],
     pub(crate) links: &'a Links,
@@ -48,6 +50,11 @@ impl Looks<'_> {
 
     fn slot(&self, request: RequestId) -> u32 {
         *self.slots.get(&request).expect("schedulers ask about requests that are in the system")
+    }
+
+    /// Whether a request came to this router.
+    fn is_own(&self, slot: u32) -> bool {
+        self.replica.is_none_or(|replica| self.seqs[slot].replica == replica)
     }
 
     /// A true time as the predictor has it.
@@ -124,7 +131,7 @@ impl Probe for Looks<'_> {
             let seq = &self.seqs[slot];
             prefill(seq, seq.pending)
         });
-        let coming = self.transit[instance.index()].iter().map(|&slot| {
+        let coming = self.transit[instance.index()].iter().filter(|&&slot| self.is_own(slot)).map(|&slot| {
             let seq = &self.seqs[slot];
             prefill(seq, seq.booked_miss)
         });
@@ -159,7 +166,7 @@ impl Probe for Looks<'_> {
         out.clear();
         let unstarted: Vec<u32> = {
             let it = self.instances[instance.index()].borrow();
-            it.waiting().iter().skip(it.preempted()).copied().collect()
+            it.waiting().iter().skip(it.preempted()).copied().filter(|&slot| self.is_own(slot)).collect()
         };
         out.extend(unstarted.into_iter().map(|slot| {
             let seq = &self.seqs[slot];

@@ -15,6 +15,8 @@ pub(crate) struct Seq {
     pub(crate) user: User,
     /// The nodes of its prompt.
     pub(crate) path: Vec<PrefixId>,
+    /// The replica of the router that it came to.
+    pub(crate) replica: usize,
     /// The instance it was sent to.
     pub(crate) instance: usize,
     /// Tokens generated so far. While it decodes, the instance counts instead (see `Decode`).
@@ -44,6 +46,13 @@ pub(crate) struct Seq {
     pub(crate) started: bool,
     /// Whether its prefill ended since it was last sent to an instance; a preemption does not undo it.
     pub(crate) prefilled: bool,
+    /// Whether the router knows of that, and the event by which it will.
+    pub(crate) known: bool,
+    pub(crate) feedback: Option<u32>,
+    /// The admission policy that it waits at, and since when.
+    pub(crate) gate: Option<(usize, SimTime)>,
+    /// Whether all of them have let it in.
+    pub(crate) let_in: bool,
     /// Whether it waits at the router for the scheduler to route it.
     pub(crate) parked: bool,
     /// Whether its client hung up during a step, at the end of which the batch lets go of it.
@@ -69,6 +78,7 @@ impl Seq {
             request,
             user: User { request: request.id, session: request.session },
             path,
+            replica: 0,
             instance: 0,
             generated: 0,
             target: request.prompt.tokens,
@@ -83,6 +93,10 @@ impl Seq {
             booked_miss: 0,
             started: false,
             prefilled: false,
+            known: false,
+            feedback: None,
+            gate: None,
+            let_in: false,
             parked: false,
             hung_up: false,
             retries: Retries::default(),

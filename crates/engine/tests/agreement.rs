@@ -75,6 +75,7 @@ fn plain(row: &Row) -> NaiveRow {
         prompt: row.prompt_tokens,
         hit_tokens: row.hit_tokens,
         hit_blocks: row.hit_blocks,
+        cached_tokens: row.cached_tokens,
         loaded_tokens: row.loaded_tokens,
         recomputed: row.recomputed_tokens,
         output: if completed { row.output_tokens } else { 0 },

@@ -104,14 +104,14 @@ fn a_fetched_prefix_is_not_computed() {
         (
             "after the decision",
             Some(false),
-            RouterConfig { decision: SimTime(30), serial: true, network: SimTime(20) },
+            RouterConfig { decision: SimTime(30), serial: true, network: SimTime(20), ..RouterConfig::default() },
             1000 + 30 + 207 + 110,
             40,
         ),
         (
             "before the request",
             Some(false),
-            RouterConfig { decision: SimTime::ZERO, serial: false, network: SimTime(300) },
+            RouterConfig { decision: SimTime::ZERO, serial: false, network: SimTime(300), ..RouterConfig::default() },
             1000 + 300 + 110,
             40,
         ),
@@ -130,7 +130,7 @@ fn a_serial_router_takes_one_request_at_a_time() {
     let requests: Vec<_> =
         (0..3).map(|id| Request::new(id, SimTime(0), Prompt { leaf: None, tokens: 10 }, 1)).collect();
     for (serial, reached) in [(false, [50, 50, 50]), (true, [50, 90, 130])] {
-        let router = RouterConfig { decision: SimTime(40), serial, network: SimTime(10) };
+        let router = RouterConfig { decision: SimTime(40), serial, network: SimTime(10), ..RouterConfig::default() };
         let config = ClusterConfig { router, ..ClusterConfig::new(vec![instance(Order::Fcfs, 10, 100); 3]) };
         let rows = rows(&config, &[(0, None), (1, None), (2, None)], &PrefixForest::new(), &requests);
         let admitted: Vec<u64> = rows.iter().map(|row| row.admitted.0).collect();

@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 
 use common::generate::Case;
 use proptest::prelude::*;
-use trimtab_core::{FixedWorkload, InstanceId, Request, RequestId, RngStreams, SimTime};
-use trimtab_engine::cost::{Linear, PredictionError, Predictor};
+use trimtab_core::{InstanceId, RequestId, RngStreams, SimTime};
+use trimtab_engine::cost::{PredictionError, Predictor};
 use trimtab_engine::{
-    ClusterConfig, DecisionLog, Link, Order, Outcome, PrefixSignal, RouterConfig, Row, RunResult, SignalsConfig,
-    SignalsOff, Stepping, TransferConfig, run,
+    ClusterConfig, DecisionLog, Lag, Link, Order, PrefixSignal, RouterConfig, RunResult, SignalsConfig, SignalsOff,
+    Split, Stepping, TransferConfig, run, run_replicas,
 };
 use trimtab_sched::{
-    Actions, Arrival, ClusterView, Decision, History, Hook, Registry, Scheduler, SchedulerDef, Signals, no_params,
+    Actions, Arrival, ClusterView, Decision, Hook, Registry, Scheduler, SchedulerDef, Signals, no_params,
 };
 
 const ALL: Signals =
@@ -99,6 +99,12 @@ impl Scheduler for Nosy {
         Decision::Route(view.members()[self.draw(view.members().len())])
     }
 
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, now: SimTime) {
+        self.seen.write_u32(arrival.id.0);
+        self.seen.write_u32(to.0);
+        self.seen.write_u64(now.0);
+    }
+
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
         if let Hook::Joined { .. } = hook {
             self.parked.iter().for_each(|parked| actions.timer(view.now(), parked.0));
@@ -132,17 +138,36 @@ impl Scheduler for Nosy {
     }
 }
 
+fn lag(every: impl Strategy<Value = u64>) -> impl Strategy<Value = Lag> {
+    let span = |most| prop_oneof![Just(0), 1u64..most];
+    (every, span(2000), span(500), prop_oneof![3 => Just(0.0), 1 => 0.0..0.5]).prop_map(
+        |(every, delay, jitter, loss)| Lag {
+            every: SimTime(every),
+            delay: SimTime(delay),
+            jitter: SimTime(jitter),
+            loss,
+        },
+    )
+}
+
 fn signals() -> impl Strategy<Value = SignalsConfig> {
+    let every = || prop_oneof![Just(0), 1u64..1000];
     let prefix = prop_oneof![
         3 => Just(PrefixSignal::Oracle),
-        2 => (1u64..2000).prop_map(|ps| PrefixSignal::Events { delay: SimTime(ps) }),
+        1 => (1u64..2000).prop_map(|ps| PrefixSignal::Events { lag: Lag::of(SimTime(ps)) }),
+        2 => lag(every()).prop_map(|lag| PrefixSignal::Events { lag }),
         2 => (prop::option::of(0u64..200), prop::option::of((1u64..3000).prop_map(SimTime)))
             .prop_map(|(capacity_tokens, ttl)| PrefixSignal::Shadow { capacity_tokens, ttl }),
     ];
+    let load =
+        prop_oneof![Just(Lag::default()), (1u64..1000).prop_map(|every| Lag::each(SimTime(every))), lag(1u64..1000),];
+    let feedback = prop_oneof![Just(Lag::default()), lag(every())];
     let sigma = prop_oneof![Just(0.0), 0.1f64..1.0];
-    (prefix, prop_oneof![Just(0), 1u64..1000], sigma).prop_map(|(prefix, refresh, sigma)| SignalsConfig {
+    (prefix, load, feedback, sigma, 0u64..3000).prop_map(|(prefix, load, feedback, sigma, timeout)| SignalsConfig {
         prefix,
-        refresh: SimTime(refresh),
+        load,
+        feedback,
+        feedback_timeout: SimTime(timeout),
         prediction: PredictionError { sigma, ..PredictionError::default() },
         ..SignalsConfig::default()
     })
@@ -158,7 +183,11 @@ fn trace(result: &RunResult) -> String {
 
 fn router() -> impl Strategy<Value = RouterConfig> {
     let time = || prop_oneof![Just(SimTime::ZERO), (1u64..500).prop_map(SimTime)];
-    (time(), any::<bool>(), time()).prop_map(|(decision, serial, network)| RouterConfig { decision, serial, network })
+    let split = prop_oneof![Just(Split::RoundRobin), Just(Split::Hash)];
+    let replicas = prop_oneof![2 => Just((1, SimTime::ZERO)), 1 => (2u32..4, time())];
+    (time(), any::<bool>(), time(), replicas, split).prop_map(|(decision, serial, network, (replicas, sync), split)| {
+        RouterConfig { decision, serial, network, replicas, sync, split }
+    })
 }
 
 /// The same link for all instances.
@@ -189,7 +218,9 @@ proptest! {
         let go = |stepping| {
             let transfer = transfer.clone();
             let config = ClusterConfig { stepping, signals, router, transfer, decisions, ..case.config.clone() };
-            run(&config, &def(ALL, true), Box::new(Nosy::default()), &mut case.workload.clone())
+            let nosy = || Box::new(Nosy::default()) as Box<dyn Scheduler>;
+            let schedulers = (0..router.replicas).map(|_| nosy()).collect();
+            run_replicas(&config, &def(ALL, true), schedulers, &mut case.workload.clone())
         };
         let (by_run, by_step) = (trace(&go(Stepping::Macro)), trace(&go(Stepping::Every)));
         let difference = by_run.lines().zip(by_step.lines()).find(|(a, b)| a != b);
@@ -223,6 +254,7 @@ proptest! {
         let scheduler = Trying { route: case.route.clone(), tried: tried.clone() };
         // What other instances write to a pool and read from it is not tried.
         let tier = case.config.tier.filter(|tier| !tier.shared);
+        let router = RouterConfig { replicas: 1, ..router };
         let config = ClusterConfig { router, tier, ..case.config.clone() };
         let oracle = def(Signals { oracle: true, ..Signals::NONE }, false);
         let result = run(&config, &oracle, Box::new(scheduler), &mut case.workload.clone());
@@ -231,122 +263,6 @@ proptest! {
         let expected = row.ttft().map_or(u64::MAX, |_| (row.first_token - decided).0);
         prop_assert_eq!(*tried.lock().expect("one thread"), Some(expected));
     }
-}
-
-/// Writes down what is believed cached of each probe, and turns it away.
-struct Prober {
-    seen: Arc<Mutex<Vec<u32>>>,
-}
-
-impl Scheduler for Prober {
-    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
-        if arrival.session.is_none() {
-            return Decision::Route(InstanceId(0));
-        }
-        let mut hits = Vec::new();
-        view.all_hit_tokens(arrival.id, &mut hits);
-        assert_eq!(hits[0], view.hit_tokens(arrival.id, InstanceId(0)));
-        self.seen.lock().expect("one thread").push(hits[0]);
-        Decision::Reject
-    }
-}
-
-const HORIZON: u64 = 1500;
-
-/// What is believed cached at every odd time up to `HORIZON` of the prompt of a case's last request.
-fn probed(case: &Case, stepping: Stepping, prefix: PrefixSignal) -> Vec<u32> {
-    let mut instance = case.config.instances[0].clone();
-    // Everything but the probes happens at even times.
-    instance.cost = Arc::new(Linear { step: 10, per_prefill_token: 2, per_seq: 2, per_context: 2 });
-    let prompt = case.workload.requests.last().expect("a case has requests").prompt;
-    let mut requests: Vec<Request> = case.workload.requests.clone();
-    for request in &mut requests {
-        request.arrival = SimTime(request.arrival.0 % HORIZON / 2 * 2);
-        // Only probes have one.
-        request.session = None;
-    }
-    let probe = |at| Request { session: Some(trimtab_core::SessionId(0)), ..Request::new(0, SimTime(at), prompt, 1) };
-    requests.extend((0..HORIZON / 2).map(|k| probe(2 * k + 1)));
-    requests.sort_by_key(|request| request.arrival);
-    for (id, request) in (0..).zip(&mut requests) {
-        request.id = RequestId(id);
-    }
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let config = ClusterConfig {
-        stepping,
-        signals: SignalsConfig { prefix, ..SignalsConfig::default() },
-        ..ClusterConfig::new(vec![instance])
-    };
-    let mut workload = FixedWorkload::new(case.workload.forest.clone(), requests);
-    run(
-        &config,
-        &def(Signals { prefix: true, ..Signals::NONE }, false),
-        Box::new(Prober { seen: seen.clone() }),
-        &mut workload,
-    );
-    seen.lock().expect("one thread").clone()
-}
-
-#[test]
-fn events_are_the_true_cache_a_while_ago() {
-    let (mut grew, mut shrank) = (0, 0);
-    for seed in 0..400 {
-        let case = Case::steady(seed);
-        let truth = probed(&case, Stepping::Macro, PrefixSignal::Oracle);
-        for (stepping, ticks) in [(Stepping::Macro, 1), (Stepping::Macro, 37), (Stepping::Every, 37)] {
-            let late = probed(&case, stepping, PrefixSignal::Events { delay: SimTime(2 * ticks) });
-            let ticks = usize::try_from(ticks).expect("small");
-            assert!(late[..ticks].iter().all(|&hit| hit == 0), "seed {seed}");
-            assert_eq!(late[ticks..], truth[..truth.len() - ticks], "seed {seed}, {ticks} ticks, {stepping:?}");
-        }
-        grew += truth.windows(2).filter(|w| w[0] < w[1]).count();
-        shrank += truth.windows(2).filter(|w| w[0] > w[1]).count();
-    }
-    assert!(grew > 200 && shrank > 50, "the cases exercise growth ({grew}) and eviction ({shrank})");
-}
-
-/// Sends each request where the case says, and keeps what instance 0 says it has completed.
-struct Historian {
-    route: Vec<usize>,
-    told: Arc<Mutex<Vec<(SimTime, History)>>>,
-}
-
-impl Scheduler for Historian {
-    fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
-        self.told.lock().expect("one thread").push((view.now(), view.history(InstanceId(0))));
-        Decision::Route(InstanceId::from_index(self.route[arrival.id.index()]))
-    }
-}
-
-/// The totals are those of the rows that had ended by the last report.
-#[test]
-fn history_is_what_had_completed() {
-    let mut busy = 0;
-    for (seed, refresh) in (0..300).zip([0, 1, 700].into_iter().cycle()) {
-        let case = Case::steady(seed);
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let scheduler = Historian { route: case.route.clone(), told: told.clone() };
-        let signals = SignalsConfig { refresh: SimTime(refresh), ..SignalsConfig::default() };
-        let config = ClusterConfig { signals, ..case.config.clone() };
-        let history = def(Signals { history: true, ..Signals::NONE }, false);
-        let result = run(&config, &history, Box::new(scheduler), &mut case.workload.clone());
-        for &(now, seen) in told.lock().expect("one thread").iter() {
-            let reported = now.0 - now.0.checked_rem(refresh).unwrap_or(0);
-            let mut expected = History::default();
-            let ended = |row: &&Row| row.outcome == Outcome::Completed && row.instance == InstanceId(0);
-            for row in result.rows.iter().filter(ended).filter(|row| row.finish.0 <= reported) {
-                expected.requests += 1;
-                expected.queue_ps += u128::from((row.admitted - row.routed).0);
-                expected.prefill_ps += u128::from((row.first_token - row.admitted).0);
-                expected.decode_ps += u128::from((row.finish - row.first_token).0);
-                expected.prompt_tokens += u64::from(row.prompt_tokens);
-                expected.output_tokens += u64::from(row.output_tokens);
-            }
-            assert_eq!(seen, expected, "seed {seed} at {now:?}, reports every {refresh} ps");
-            busy += seen.requests;
-        }
-    }
-    assert!(busy > 1000, "the cases complete requests: {busy}");
 }
 
 /// Sends each request where the case says, and keeps what is predicted of it everywhere.

@@ -2,11 +2,12 @@
 
 use trimtab_core::{SimTime, nearest_name};
 use trimtab_engine::{
-    ClusterConfig, EvictionConfig, InstanceConfig, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff,
+    ClusterConfig, EvictionConfig, InstanceConfig, Lag, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff,
     Stepping, Survives, TierConfig, TransferConfig, evictions,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
+use crate::admission::gate;
 use crate::catalog::CatalogError;
 use crate::dynamics;
 use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Tier, Transfer};
@@ -81,7 +82,7 @@ impl Scenario {
         if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }
-        Ok(ClusterConfig {
+        let mut config = ClusterConfig {
             seed: self.seed,
             stepping,
             slo_ttft: slo("slo.ttft_s", self.slo.ttft_s)?,
@@ -93,7 +94,9 @@ impl Scenario {
             dynamics,
             clients: self.clients.map(|clients| clients.config()).transpose()?,
             ..ClusterConfig::new(instances)
-        })
+        };
+        config.admission = gate(&self.admission, &config)?;
+        Ok(config)
     }
 
     /// The scheduler of this scenario.
@@ -114,10 +117,25 @@ fn span(field: &'static str, value: f64, unit: &str, per_second: f64) -> Result<
 
 impl Router {
     fn config(&self) -> Result<RouterConfig, ScenarioError> {
+        let replicas = self.replicas.unwrap_or(1);
+        if !(1..=1000).contains(&replicas) {
+            return Err(invalid("router.replicas", format!("`{replicas}` is not a number from 1 to 1000")));
+        }
+        let stray = [("router.sync_s", self.sync_s.is_some()), ("router.split", self.split.is_some())];
+        if let Some((field, _)) = stray.into_iter().find(|&(_, set)| set && replicas == 1) {
+            return Err(invalid(field, "has an effect with `router.replicas` above 1 only"));
+        }
+        let sync = self.sync_s.map(|seconds| match SimTime::from_secs_f64(seconds) {
+            Some(time) if time > SimTime::ZERO => Ok(time),
+            _ => Err(invalid("router.sync_s", format!("`{seconds}` is not a positive number of seconds"))),
+        });
         Ok(RouterConfig {
             decision: span("router.decision_us", self.decision_us, "us", 1e6)?,
             serial: self.serial,
             network: span("router.network_us", self.network_us, "us", 1e6)?,
+            replicas,
+            sync: sync.transpose()?.unwrap_or(SimTime::ZERO),
+            split: self.split.unwrap_or_default(),
         })
     }
 }
@@ -176,20 +194,30 @@ impl Signals {
         let (events, shadow) = (self.prefix == Prefix::Events, self.prefix == Prefix::Shadow);
         // A setting without effect would mislead.
         for (field, set, of) in [
-            ("signals.delay_ms", self.delay_ms != 0.0 && !events, "events"),
-            ("signals.capacity_tokens", self.capacity_tokens.is_some() && !shadow, "shadow"),
-            ("signals.ttl_ms", self.ttl_ms.is_some() && !shadow, "shadow"),
+            ("signals.delay_ms", self.delay_ms != 0.0 && !events, "prefix = \"events\""),
+            ("signals.events", !self.events.is_default() && !events, "prefix = \"events\""),
+            ("signals.capacity_tokens", self.capacity_tokens.is_some() && !shadow, "prefix = \"shadow\""),
+            ("signals.ttl_ms", self.ttl_ms.is_some() && !shadow, "prefix = \"shadow\""),
+            ("signals.load", !self.load.is_default() && self.refresh_ms == 0.0, "refresh_ms above 0"),
         ] {
             if set {
-                return Err(invalid(field, format!("has an effect with `signals.prefix = \"{of}\"` only")));
+                return Err(invalid(field, format!("has an effect with `signals.{of}` only")));
             }
         }
-        let delay = time("signals.delay_ms", self.delay_ms)?;
+        let lag = |field, [every, delay, jitter]: [f64; 3], loss: f64| {
+            if !(0.0..=1.0).contains(&loss) {
+                return Err(invalid(field, format!("loses `{loss}` of the reports, which is not a share from 0 to 1")));
+            }
+            Ok(Lag { every: time(field, every)?, delay: time(field, delay)?, jitter: time(field, jitter)?, loss })
+        };
+        let Self { load, events, feedback, .. } = *self;
+        let delay_ms = time("signals.delay_ms", self.delay_ms).map(|_| self.delay_ms)?;
+        let of_events = lag("signals.events", [events.refresh_ms, delay_ms, events.jitter_ms], events.loss)?;
         let prefix = match self.prefix {
             Prefix::Oracle => PrefixSignal::Oracle,
-            // Reports that take no time tell the truth.
-            Prefix::Events if delay == SimTime::ZERO => PrefixSignal::Oracle,
-            Prefix::Events => PrefixSignal::Events { delay },
+            // Reports that take no time and all arrive tell the truth.
+            Prefix::Events if of_events.is_none() => PrefixSignal::Oracle,
+            Prefix::Events => PrefixSignal::Events { lag: of_events },
             Prefix::Shadow => PrefixSignal::Shadow {
                 capacity_tokens: self.capacity_tokens,
                 ttl: self.ttl_ms.map(|ms| time("signals.ttl_ms", ms)).transpose()?,
@@ -197,11 +225,25 @@ impl Signals {
             Prefix::Off => PrefixSignal::Off,
         };
         let Self { snapshots, latency, prediction, queues, oracle, .. } = *self;
-        let refresh = time("signals.refresh_ms", self.refresh_ms)?;
+        let refresh_ms = time("signals.refresh_ms", self.refresh_ms).map(|_| self.refresh_ms)?;
         if !prediction.is_sound() {
             return Err(invalid("signals.prediction", "needs a bias above 0, up to 1000, and a sigma from 0 to 5"));
         }
-        Ok(SignalsConfig { prefix, snapshots, refresh, latency, prediction, queues, oracle })
+        Ok(SignalsConfig {
+            prefix,
+            snapshots,
+            load: lag("signals.load", [refresh_ms, load.delay_ms, load.jitter_ms], load.loss)?,
+            feedback: lag(
+                "signals.feedback",
+                [feedback.refresh_ms, feedback.delay_ms, feedback.jitter_ms],
+                feedback.loss,
+            )?,
+            feedback_timeout: time("signals.feedback.timeout_ms", feedback.timeout_ms)?,
+            latency,
+            prediction,
+            queues,
+            oracle,
+        })
     }
 }
 
@@ -306,6 +348,7 @@ mod tests {
     use trimtab_engine::cost::PredictionError;
 
     use super::*;
+    use crate::scenario::{Events, Feedback, Travel};
 
     #[test]
     fn signals_are_resolved_or_refused() {
@@ -323,6 +366,21 @@ mod tests {
                 Some("signals.refresh_ms: `-1` ms is not a span of time"),
             ),
             (
+                "round-robin",
+                Signals { load: Travel { loss: 0.1, ..Travel::default() }, ..off },
+                Some("signals.load: has an effect with `signals.refresh_ms above 0` only"),
+            ),
+            (
+                "round-robin",
+                Signals { events: Events { loss: 1.5, ..Events::default() }, ..events },
+                Some("signals.events: loses `1.5` of the reports, which is not a share from 0 to 1"),
+            ),
+            (
+                "round-robin",
+                Signals { feedback: Feedback { delay_ms: -1.0, ..Feedback::default() }, ..off },
+                Some("signals.feedback: `-1` ms is not a span of time"),
+            ),
+            (
                 "min-ttft",
                 Signals {
                     prediction: PredictionError { bias: 0.0, ..PredictionError::default() },
@@ -337,8 +395,8 @@ mod tests {
             assert_eq!(refused.as_deref(), refusal, "{kind} {signals:?}");
         }
         let config = events.config().expect("the signals are right");
-        assert_eq!(config.prefix, PrefixSignal::Events { delay: SimTime(1500 * PS_PER_US) });
-        assert_eq!(config.refresh, SimTime(100_000 * PS_PER_US));
+        assert_eq!(config.prefix, PrefixSignal::Events { lag: Lag::of(SimTime(1500 * PS_PER_US)) });
+        assert_eq!(config.load, Lag::each(SimTime(100_000 * PS_PER_US)));
     }
 
     #[test]

@@ -155,6 +155,8 @@ mod tests {
             retries: 0,
             lost: 0,
             hung_up: 0,
+            abandoned: 0,
+            turned_back: 0,
             joined: 0,
             stopped: 0,
             failed: 0,

@@ -80,6 +80,8 @@ mod tests {
             prompt_tokens: 1,
             hit_tokens: 0,
             hit_blocks: 0,
+            believed_tokens: 0,
+            cached_tokens: 0,
             loaded_tokens: 0,
             recomputed_tokens: 0,
             output_tokens: 1,

@@ -58,6 +58,9 @@ pub struct Clients {
     /// How long after the first time; each following pause is twice as long.
     #[serde(default)]
     pub backoff_s: f64,
+    /// Whether it asks again after it was turned away, too; out of the same number of times.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_rejected: bool,
 }
 
 /// Who adds and removes instances.
@@ -234,6 +237,7 @@ impl Clients {
             until_end: self.until_end,
             retries: self.retries,
             backoff: time("clients.backoff_s", self.backoff_s)?,
+            retry_rejected: self.retry_rejected,
         })
     }
 }

@@ -198,6 +198,8 @@ mod tests {
             prompt_tokens: 100,
             hit_tokens: 20,
             hit_blocks: 1,
+            believed_tokens: 0,
+            cached_tokens: 0,
             loaded_tokens: 0,
             recomputed_tokens: 0,
             output_tokens: 3,

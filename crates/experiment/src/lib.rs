@@ -1,6 +1,7 @@
 //! From a written spec to results: scenarios, the catalogue of models and hardware, runs and their statistics;
 //! experiments of many cells, capacity searches and what they leave on disk.
 
+mod admission;
 mod breakdown;
 pub mod build;
 pub mod caches;

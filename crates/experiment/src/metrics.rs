@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use trimtab_core::{PS_PER_S, SimTime, Summary};
-use trimtab_engine::{FleetRecord, Happened, InstanceTotals, Outcome, Row, RunResult, Stepping, WINDOW};
+use trimtab_engine::{
+    AdmissionRecord, BeliefSample, FleetRecord, Happened, InstanceTotals, Outcome, Row, RunResult, Stepping, WINDOW,
+};
 
 use crate::fairness::{self, PartMetrics};
 use crate::objectives::Objectives;
@@ -46,6 +48,9 @@ pub struct Metrics {
     pub output_tokens_per_s: f64,
     /// Reuse of cached prompts at first admission, by four definitions.
     pub hit_ratio: HitRatio,
+    /// What the router believed cached where it sent requests, against what was.
+    #[serde(default)]
+    pub belief: Belief,
     /// Time mean of standard deviation over mean of pending prefill tokens across instances, while any are pending.
     pub load_cv: f64,
     /// Share of instance-time in 10 s windows that are busy for more than 80 %.
@@ -74,9 +79,44 @@ pub struct Metrics {
     pub per_tenant: Vec<PartMetrics>,
     /// One entry per instance that ever could serve.
     pub per_instance: Vec<InstanceMetrics>,
+    /// What the admission policies did, one entry each, when there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub admission: Vec<AdmissionMetrics>,
     /// What the changes of the cluster came to, when it could change or clients could hang up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetMetrics>,
+}
+
+/// What an admission policy did. A request whose client asks again counts again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdmissionMetrics {
+    /// Its name.
+    pub kind: String,
+    /// How often it was asked.
+    pub asked: u64,
+    /// How many it let in, at once or later.
+    pub let_in: u64,
+    /// How many it turned away when they asked.
+    pub rejected: u64,
+    /// How many it turned away after they had waited.
+    pub expired: u64,
+    /// How many lost patience while they waited.
+    pub left: u64,
+    /// How many had to wait, and how long on average.
+    pub waited: u64,
+    /// Mean time that these waited.
+    pub waited_mean_s: Option<f64>,
+    /// The most that waited at a time.
+    pub most_waiting: u64,
+}
+
+impl From<&AdmissionRecord> for AdmissionMetrics {
+    fn from(record: &AdmissionRecord) -> Self {
+        let AdmissionRecord { name, asked, let_in, rejected, expired, left, waited, waited_ps, most } = *record;
+        let mean = (waited > 0).then(|| waited_ps as f64 / waited as f64 / PS_PER_S as f64);
+        let kind = name.to_owned();
+        Self { kind, asked, let_in, rejected, expired, left, waited, waited_mean_s: mean, most_waiting: most }
+    }
 }
 
 /// What the changes of a cluster came to.
@@ -92,6 +132,12 @@ pub struct FleetMetrics {
     pub lost: u64,
     /// Times a client hung up.
     pub hung_up: u64,
+    /// Of the failed requests, those whose client hung up and did not ask again.
+    #[serde(default)]
+    pub abandoned: u64,
+    /// Times a client was turned away and asked again.
+    #[serde(default)]
+    pub turned_back: u64,
     /// Instances that joined, stopped and failed.
     pub joined: u64,
     /// Instances that stopped after they had finished their work.
@@ -158,6 +204,29 @@ pub struct HitRatio {
     /// Of the first, what was read from the tier behind the cache; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded_tokens: Option<f64>,
+}
+
+/// How far the router's beliefs about caches were from the truth, in shares of prompt tokens. Requests count that were
+/// admitted; a prefix that is fetched from another instance is not part of the belief.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Belief {
+    /// Believed cached on the chosen instance at the decision.
+    pub believed: Option<f64>,
+    /// Of that, not cached there at the decision.
+    pub too_high: Option<f64>,
+    /// Cached there at the decision, and not believed.
+    pub too_low: Option<f64>,
+    /// Believed at the decision, and not found at admission.
+    pub missed: Option<f64>,
+    /// Found at admission, and not believed at the decision.
+    pub surprises: Option<f64>,
+    /// On all instances that could be chosen, at every 16th request's decisions: believed and not cached. Absent when the
+    /// router sees the caches themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_anywhere: Option<f64>,
+    /// Likewise: cached and not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_anywhere: Option<f64>,
 }
 
 /// The statistics of one instance.
@@ -250,6 +319,7 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
             result.rows.iter().filter(|r| r.outcome == Outcome::Completed).map(|r| u64::from(r.output_tokens)).sum(),
         ),
         hit_ratio: hit_ratio(measured, &result.instances, tiered),
+        belief: belief(measured, result.beliefs),
         load_cv: result.load_cv,
         hotspot_share: hotspot_share(result, makespan),
         preemptions: result.rows.iter().map(|r| u64::from(r.preemptions)).sum(),
@@ -265,6 +335,7 @@ pub fn metrics(scenario: &Scenario, result: &RunResult) -> Metrics {
         per_instance: (0..result.instances.len())
             .map(|i| instance(&result.instances[i], lifetime(result, i, makespan), tiered))
             .collect(),
+        admission: result.admission.iter().flatten().map(AdmissionMetrics::from).collect(),
         fleet: result.fleet.as_ref().map(|record| fleet(scenario, result, record, measured, &objectives)),
     }
 }
@@ -293,6 +364,8 @@ fn fleet(
         retries: result.rows.iter().map(|row| u64::from(row.retries)).sum(),
         lost: result.rows.iter().map(|row| u64::from(row.lost)).sum(),
         hung_up: result.rows.iter().map(|row| u64::from(row.hung_up)).sum(),
+        abandoned: record.abandoned,
+        turned_back: record.turned_back,
         joined: happened(Happened::Joined),
         stopped: happened(Happened::Stopped),
         failed: happened(Happened::Failed),
@@ -347,6 +420,23 @@ fn hit_ratio(rows: &[Row], instances: &[InstanceTotals], tiered: bool) -> HitRat
         blocks: ratio(hit_blocks, blocks),
         full_blocks: ratio(hit_full, full),
         per_request: (n > 0).then(|| shares / n as f64),
+    }
+}
+
+fn belief(rows: &[Row], sample: Option<BeliefSample>) -> Belief {
+    let admitted = || rows.iter().filter(|row| row.admitted != SimTime::MAX);
+    let tokens: u64 = admitted().map(|row| u64::from(row.prompt_tokens)).sum();
+    let share = |f: fn(&Row) -> u32| ratio(admitted().map(|row| u64::from(f(row))).sum(), tokens);
+    let of_sample =
+        |part: fn(&BeliefSample) -> u64| sample.and_then(|sample| ratio(part(&sample), sample.prompt_tokens));
+    Belief {
+        believed: share(|row| row.believed_tokens),
+        too_high: share(|row| row.believed_tokens.saturating_sub(row.cached_tokens)),
+        too_low: share(|row| row.cached_tokens.saturating_sub(row.believed_tokens)),
+        missed: share(|row| row.believed_tokens.saturating_sub(row.hit_tokens - row.loaded_tokens)),
+        surprises: share(|row| (row.hit_tokens - row.loaded_tokens).saturating_sub(row.believed_tokens)),
+        absent_anywhere: of_sample(|sample| sample.absent),
+        unknown_anywhere: of_sample(|sample| sample.unknown),
     }
 }
 

@@ -159,6 +159,8 @@ mod tests {
                 prompt_tokens: 100,
                 hit_tokens,
                 hit_blocks: 0,
+                believed_tokens: 0,
+                cached_tokens: 0,
                 loaded_tokens: 0,
                 recomputed_tokens: 0,
                 output_tokens: 1,

@@ -32,6 +32,8 @@ pub fn requests(result: &RunResult) -> Table {
         hit_tokens: row.hit_tokens.into(),
         loaded_tokens: row.loaded_tokens.into(),
         hit_blocks: row.hit_blocks.into(),
+        believed_tokens: some(row.routed).map(|_| row.believed_tokens.into()),
+        cached_tokens: some(row.routed).map(|_| row.cached_tokens.into()),
         recomputed_tokens: row.recomputed_tokens,
         output_tokens: row.output_tokens.into(),
         preemptions: row.preemptions.into(),

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_engine::cost::{PredictionError, WeightType};
-use trimtab_engine::{CacheConfig, Mixing, Promotion, Survives, WritePolicy};
+use trimtab_engine::{CacheConfig, Mixing, Promotion, Split, Survives, WritePolicy};
 use trimtab_workload::{ArrivalSpec, ZeroOutput};
 
+pub use crate::admission::Admission;
 pub use crate::dynamics::{Autoscaler, Clients, Dynamics, Event, Group};
 pub use crate::step_cost::Cost;
 
@@ -42,6 +43,9 @@ pub struct Scenario {
     /// Clients that do not wait for ever; without, they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
+    /// Who stands before the router, one behind the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub admission: Vec<Admission>,
     /// What counts as good.
     pub slo: Slo,
     /// The first requests, left out of the statistics.
@@ -64,6 +68,7 @@ impl Default for Scenario {
             event: Vec::new(),
             autoscaler: None,
             clients: None,
+            admission: Vec::new(),
             slo: Slo::default(),
             warmup_requests: 0,
             warmup_s: None,
@@ -314,6 +319,15 @@ pub struct Signals {
     pub snapshots: bool,
     /// Time between two reports; 0: always fresh.
     pub refresh_ms: f64,
+    /// How these reports travel, with a `refresh_ms` above 0.
+    #[serde(skip_serializing_if = "Travel::is_default")]
+    pub load: Travel,
+    /// When reports of cache changes are sent and which are lost, with `prefix = "events"`; they take `delay_ms`.
+    #[serde(skip_serializing_if = "Events::is_default")]
+    pub events: Events,
+    /// How first tokens and ends get to the router's books and to the scheduler.
+    #[serde(skip_serializing_if = "Feedback::is_default")]
+    pub feedback: Feedback,
     /// Whether there is a latency predictor.
     pub latency: bool,
     /// How wrong it is: mean of predicted over true time, standard deviation of its logarithm.
@@ -333,11 +347,78 @@ impl Default for Signals {
             ttl_ms: None,
             snapshots: true,
             refresh_ms: 0.0,
+            load: Travel::default(),
+            events: Events::default(),
+            feedback: Feedback::default(),
             latency: true,
             prediction: PredictionError::default(),
             queues: true,
             oracle: true,
         }
+    }
+}
+
+/// How reports travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Travel {
+    /// How long.
+    pub delay_ms: f64,
+    /// Up to this much longer, drawn for each report.
+    pub jitter_ms: f64,
+    /// The share of them that is lost.
+    pub loss: f64,
+}
+
+/// When reports of cache changes are sent and which are lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// Time between two reports; 0: all changes of an instant are reported at once.
+    pub refresh_ms: f64,
+    /// Up to this much longer than `delay_ms`, drawn for each report; they arrive in the order of sending.
+    pub jitter_ms: f64,
+    /// The share of them that is lost: the router goes on believing what it believed of those blocks.
+    pub loss: f64,
+}
+
+/// How first tokens and ends get to the router's books and to the scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feedback {
+    /// Time between two reports; 0: each first token and each end is reported at once.
+    pub refresh_ms: f64,
+    /// How long reports travel.
+    pub delay_ms: f64,
+    /// Up to this much longer, drawn for each report.
+    pub jitter_ms: f64,
+    /// The share of them that is lost. Of a lost first token the router learns with the end.
+    pub loss: f64,
+    /// How long after its time a lost end is taken for granted.
+    pub timeout_ms: f64,
+}
+
+impl Default for Feedback {
+    fn default() -> Self {
+        Self { refresh_ms: 0.0, delay_ms: 0.0, jitter_ms: 0.0, loss: 0.0, timeout_ms: 60_000.0 }
+    }
+}
+
+impl Travel {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Events {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Feedback {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -351,6 +432,15 @@ pub struct Router {
     pub serial: bool,
     /// How long a request is on its way to an instance.
     pub network_us: f64,
+    /// How many routers share the requests, each with a scheduler and books of its own; one when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// How often they learn what the others have sent; never when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_s: Option<f64>,
+    /// Which request comes to which: in turn, or by session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
 }
 
 /// Equal links of all instances, one for sending and one for receiving.

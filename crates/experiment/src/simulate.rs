@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use trimtab_core::{ClockRanOut, FixedWorkload, SimTime, Workload};
+use trimtab_core::{ClockRanOut, FixedWorkload, RngStreams, SimTime, Workload};
 use trimtab_engine::timeline::Timeline;
 use trimtab_engine::{ClusterConfig, DecisionLog, RunResult, Stepping, build_context, run_timeline, try_run};
-use trimtab_sched::{Registry, Scheduler, SchedulerDef};
+use trimtab_sched::{BuildContext, Registry, Scheduler, SchedulerDef};
 use trimtab_table::TableError;
 use trimtab_workload::{ReadError, RescaleError};
 
@@ -106,8 +106,8 @@ pub fn timeline(
     window: (SimTime, SimTime),
     most: usize,
 ) -> Result<Option<Timeline>, RunError> {
-    prepared(scenario, registry, workload, Mode::default(), |config, def, scheduler, workload| {
-        run_timeline(config, def, scheduler, workload, window, most)
+    prepared(scenario, registry, workload, Mode::default(), |config, def, schedulers, workload| {
+        run_timeline(config, def, schedulers, workload, window, most)
     })
 }
 
@@ -117,7 +117,7 @@ fn prepared<R>(
     registry: &Registry,
     workload: &mut dyn Workload,
     Mode { stepping, decisions, load }: Mode,
-    run: impl FnOnce(&ClusterConfig, &SchedulerDef, Box<dyn Scheduler>, &mut dyn Workload) -> Result<R, ClockRanOut>,
+    run: impl FnOnce(&ClusterConfig, &SchedulerDef, Vec<Box<dyn Scheduler>>, &mut dyn Workload) -> Result<R, ClockRanOut>,
 ) -> Result<R, RunError> {
     let def = scenario.scheduler_def(registry)?;
     let mut config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, load)? };
@@ -143,10 +143,18 @@ fn prepared<R>(
         let arrivals = all.requests.iter().map(|request| (request.arrival, request.prompt.tokens)).collect();
         config.dynamics.scaling = dynamics::scaling(scenario, &config.instances[0], arrivals)?;
     }
-    let scheduler = (def.build)(&scenario.scheduler.params, &build_context(&config))
-        .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })?;
+    let context = build_context(&config);
+    let schedulers = (0..config.router.replicas).map(|number| {
+        // The first one draws as if it were alone.
+        let own =
+            |streams: RngStreams| if number == 0 { streams } else { streams.within(&format!("replica-{number}")) };
+        let context = BuildContext { streams: own(context.streams), ..context.clone() };
+        (def.build)(&scenario.scheduler.params, &context)
+            .map_err(|error| ScenarioError::Params { name: def.name.into(), detail: error.to_string() })
+    });
+    let schedulers = schedulers.collect::<Result<Vec<_>, _>>()?;
     let workload = foreseen.as_mut().map_or(workload, |all| all);
-    Ok(run(&config, &def, scheduler, workload)?)
+    Ok(run(&config, &def, schedulers, workload)?)
 }
 
 /// Reads the workload of a scenario and runs it.

@@ -36,6 +36,7 @@ pub const METRICS: &[Metric] = metrics! {
     "measured" none |r| Some(r.metrics.measured as f64);
     "completed" none |r| Some(r.metrics.completed as f64);
     "rejected" lower |r| Some(r.metrics.rejected as f64);
+    "abandoned" lower |r| r.metrics.fleet.as_ref().map(|fleet| fleet.abandoned as f64);
     "failed" lower |r| Some(r.metrics.failed as f64);
     "makespan_s" none |r| Some(r.metrics.makespan_s);
     "ttft_mean_s" lower |r| r.metrics.ttft_s.mean;
@@ -79,6 +80,12 @@ pub const METRICS: &[Metric] = metrics! {
     "hit_ratio_per_request" higher |r| r.metrics.hit_ratio.per_request;
     "hit_ratio_device_tokens" higher |r| r.metrics.hit_ratio.device_tokens.or(r.metrics.hit_ratio.tokens);
     "hit_ratio_loaded_tokens" none |r| r.metrics.hit_ratio.loaded_tokens;
+    "belief_too_high" lower |r| r.metrics.belief.too_high;
+    "belief_too_low" lower |r| r.metrics.belief.too_low;
+    "belief_missed" lower |r| r.metrics.belief.missed;
+    "belief_surprises" lower |r| r.metrics.belief.surprises;
+    "belief_absent_anywhere" lower |r| r.metrics.belief.absent_anywhere;
+    "belief_unknown_anywhere" lower |r| r.metrics.belief.unknown_anywhere;
     "load_cv" lower |r| Some(r.metrics.load_cv);
     "hotspot_share" lower |r| Some(r.metrics.hotspot_share);
     "preemptions" lower |r| Some(r.metrics.preemptions as f64);

@@ -7,13 +7,16 @@ use rand::{RngExt, seq::IndexedRandom};
 use serde_json::{Value, json};
 use trimtab_core::{RngStreams, SimTime, StreamRng};
 use trimtab_engine::{
-    FleetEvent, FleetRecord, Happened, Mixing, Outcome, Promotion, Row, RunResult, Stepping, Survives, WritePolicy,
-    evictions,
+    AdmissionRecord, FleetEvent, FleetRecord, Happened, Mixing, Outcome, Promotion, Row, RunResult, Split, Stepping,
+    Survives, WritePolicy, evictions,
 };
 use trimtab_sched::Registry;
 
 use crate::metrics::metrics;
-use crate::scenario::{Autoscaler, Clients, Cluster, Cost, Event, Group, Order, Prefix, Scenario, Tier, Transfer};
+use crate::scenario::{
+    Admission, Autoscaler, Clients, Cluster, Cost, Event, Events, Feedback, Group, Order, Prefix, Router, Scenario,
+    Signals, Tier, Transfer, Travel,
+};
 use crate::simulate;
 
 macro_rules! features {
@@ -83,6 +86,12 @@ features! {
     late_events,
     /// Cases in which the router guesses what is cached.
     shadows,
+    /// Cases with reports of load that take their time or get lost.
+    load_lag,
+    /// Cases with reports of cache changes that are sent at intervals, overtake or get lost.
+    events_lag,
+    /// Cases with late or lost feedback.
+    feedback_lag,
     /// Cases with links for KV.
     transfers,
     /// Cases with a router that takes time.
@@ -99,6 +108,10 @@ features! {
     asked_again,
     /// Instances that started again after they had drained or failed.
     came_back,
+    /// Cases with several routers that sync.
+    replicas,
+    /// Cases with several routers that never do.
+    strangers,
     /// Cases that an autoscaler changed, and nothing else.
     autoscaled,
     /// Cases that this autoscaler changed.
@@ -125,6 +138,18 @@ features! {
     reads_amid_hang_ups,
     /// Cases whose host memory outlives more than nothing, with instances that stopped or failed.
     surviving_memories,
+    /// Requests that waited at the gate before the router.
+    waited_at_gate,
+    /// Requests that were turned away there at once.
+    turned_away,
+    /// Requests that were turned away after they had waited.
+    expired,
+    /// Requests that lost patience at the gate.
+    left_gate,
+    /// Clients that were turned away and asked again.
+    turned_back,
+    /// Requests that were given up by their clients.
+    abandoned,
 }
 
 fn pick<T: Clone>(rng: &mut StreamRng, choices: &[T]) -> T {
@@ -154,11 +179,13 @@ pub fn case(seed: u64, registry: &Registry) -> Scenario {
         Prefix::Oracle | Prefix::Off => {}
     }
     signals.refresh_ms = pick(rng, &[0.0, 0.0, 10.0, 500.0]);
+    lags(&mut RngStreams::new(seed).stream("swarm/lags"), signals);
     if rng.random_bool(0.3) {
         scenario.router.decision_us = pick(rng, &[0.0, 500.0, 50_000.0]);
         scenario.router.serial = rng.random_bool(0.5);
         scenario.router.network_us = pick(rng, &[0.0, 1000.0, 100_000.0]);
     }
+    replicas(&mut RngStreams::new(seed).stream("swarm/replicas"), &mut scenario.router);
     if rng.random_bool(0.3) {
         scenario.transfer = Some(Transfer {
             bandwidth_gb_s: pick(rng, &[0.1, 10.0]),
@@ -184,6 +211,7 @@ pub fn case(seed: u64, registry: &Registry) -> Scenario {
         until_end: rng.random_bool(0.5),
         retries: pick(rng, &[0, 1, 4]),
         backoff_s: pick(rng, &[0.0, 0.2, 2.0]),
+        retry_rejected: false,
     });
     if rng.random_bool(0.2) {
         scenario.autoscaler = Some(autoscaler(rng, &scenario));
@@ -198,6 +226,7 @@ pub fn case(seed: u64, registry: &Registry) -> Scenario {
         1 => scenario.cluster.pool = Some(tier(rng, true)),
         _ => {}
     }
+    gate(&mut RngStreams::new(seed).stream("swarm/admission"), &mut scenario);
     scenario
 }
 
@@ -214,6 +243,64 @@ fn tier(rng: &mut StreamRng, pool: bool) -> Tier {
         overlapped: rng.random_bool(0.5),
         survives: if pool { Survives::Nothing } else { survives },
         kv_bytes_per_token: Some(50_000.0),
+    }
+}
+
+/// How reports travel, in a stream of its own: the rest of a case does not depend on it.
+fn lags(rng: &mut StreamRng, signals: &mut Signals) {
+    let span = |rng: &mut StreamRng| pick(rng, &[0.0, 5.0, 300.0]);
+    let loss = |rng: &mut StreamRng| pick(rng, &[0.0, 0.1, 0.7]);
+    if rng.random_bool(0.5) && signals.refresh_ms > 0.0 {
+        signals.load = Travel { delay_ms: span(rng), jitter_ms: span(rng), loss: loss(rng) };
+    }
+    if rng.random_bool(0.5) && signals.prefix == Prefix::Events {
+        signals.events = Events { refresh_ms: span(rng), jitter_ms: span(rng), loss: loss(rng) };
+    }
+    if rng.random_bool(0.3) {
+        signals.feedback = Feedback {
+            refresh_ms: span(rng),
+            delay_ms: span(rng),
+            jitter_ms: span(rng),
+            loss: loss(rng),
+            timeout_ms: pick(rng, &[10.0, 5000.0]),
+        };
+    }
+}
+
+/// Who stands before the router, in a stream of its own.
+fn gate(rng: &mut StreamRng, scenario: &mut Scenario) {
+    if rng.random_bool(0.6) {
+        return;
+    }
+    for _ in 0..rng.random_range(1..=2) {
+        let ttl = pick(rng, &[None, Some(0.3), Some(5.0)]);
+        let (kind, params) = pick(
+            rng,
+            &[
+                ("token-bucket", json!({ "rate": 5.0, "burst": 3.0, "per": "tenant" })),
+                (
+                    "token-bucket",
+                    json!({ "rate": 2000.0, "burst": 4000.0, "unit": "tokens", "over": "wait", "ttl_s": ttl }),
+                ),
+                ("flow-control", json!({ "waiting": 1.0, "kv": 0.5, "ttl_s": ttl, "max_waiting": 8 })),
+                ("flow-control", json!({ "detector": "concurrency-requests", "requests": 2.0, "ttl_s": ttl })),
+                ("shedding", json!({ "below": 1, "rule": "probabilistic" })),
+                ("shedding", json!({ "below": 1, "rule": "saturated" })),
+                ("early-rejection", json!({ "ttft_slo_s": 1.0 })),
+            ],
+        );
+        scenario.admission.push(Admission { kind: kind.into(), params });
+    }
+    if let Some(clients) = &mut scenario.clients {
+        clients.retry_rejected = rng.random_bool(0.5);
+    }
+}
+
+fn replicas(rng: &mut StreamRng, router: &mut Router) {
+    if rng.random_bool(0.3) {
+        router.replicas = Some(rng.random_range(2..=4));
+        router.sync_s = pick(rng, &[None, Some(0.02), Some(1.0)]);
+        router.split = pick(rng, &[None, Some(Split::RoundRobin), Some(Split::Hash)]);
     }
 }
 
@@ -345,9 +432,12 @@ fn compare(scenario: &Scenario, by_run: &RunResult, by_step: &RunResult) -> Resu
         return Err(format!("{served} requests were served, and {ended} were finished by instances"));
     }
     let (resends, asks) = (scenario.dynamics.retries, scenario.clients.map_or(0, |clients| clients.retries));
+    let comes_back = scenario.clients.is_some_and(|clients| clients.retry_rejected);
     for (id, row) in by_run.rows.iter().enumerate() {
         let served = row.outcome == Outcome::Completed;
-        let tries = row.retries <= row.lost.min(resends) + row.hung_up.min(asks) && row.hung_up <= asks + 1;
+        // Who may come back after being turned away asks out of the same number of times.
+        let asked = if comes_back { asks } else { row.hung_up.min(asks) };
+        let tries = row.retries <= row.lost.min(resends) + asked && row.hung_up <= asks + 1;
         // It is sent anew after each loss and each hang-up, but not after the last one.
         let given_up = row.outcome == Outcome::Failed;
         if !tries || (served && row.retries < row.hung_up) || (!given_up && row.lost > resends + row.hung_up) {
@@ -375,6 +465,7 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
     let evicted = result.instances.iter().map(|instance| instance.evicted_blocks).sum();
     let reads = sum(|row| u32::from(row.loaded_tokens > 0));
     let survives = scenario.cluster.host.is_some_and(|host| host.survives != Survives::Nothing);
+    let gate = |f: fn(&AdmissionRecord) -> u64| result.admission.iter().flatten().map(f).sum();
     Features {
         completed: count(Outcome::Completed),
         rejected: count(Outcome::Rejected),
@@ -398,6 +489,9 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         old_snapshots: of(scenario.signals.refresh_ms > 0.0),
         late_events: of(scenario.signals.prefix == Prefix::Events),
         shadows: of(scenario.signals.prefix == Prefix::Shadow),
+        load_lag: of(!scenario.signals.load.is_default()),
+        events_lag: of(!scenario.signals.events.is_default()),
+        feedback_lag: of(!scenario.signals.feedback.is_default()),
         transfers: of(scenario.transfer.is_some()),
         slow_routers: of(scenario.router.decision_us + scenario.router.network_us > 0.0),
         random_faults: of(scenario.dynamics.mtbf_s.is_some() && happened(Happened::Failed) > 0),
@@ -410,10 +504,18 @@ fn features(scenario: &Scenario, result: &RunResult) -> Features {
         scaled_by_slo_target: scaled_by("slo-target"),
         scaled_by_scheduled: scaled_by("scheduled"),
         scaled_by_oracle: scaled_by("oracle"),
+        replicas: of(scenario.router.sync_s.is_some()),
+        strangers: of(scenario.router.replicas.is_some() && scenario.router.sync_s.is_none()),
         autoscaled: of(scenario.autoscaler.is_some()
             && scenario.event.is_empty()
             && scenario.dynamics.mtbf_s.is_none()
             && !record.events.is_empty()),
+        waited_at_gate: gate(|record| record.waited),
+        turned_away: gate(|record| record.rejected),
+        expired: gate(|record| record.expired),
+        left_gate: gate(|record| record.left),
+        turned_back: record.turned_back,
+        abandoned: record.abandoned,
         closed_loops: of(scenario.workload.kind.as_deref() == Some("multi-turn")),
         other_evictions: of(scenario.cluster.eviction != "lru" && evicted > 0),
         host_reads: if scenario.cluster.host.is_some() { reads } else { 0 },

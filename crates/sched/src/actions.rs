@@ -60,6 +60,7 @@ pub struct Actions {
     log: bool,
     scores: Vec<(InstanceId, f64)>,
     reason: Option<&'static str>,
+    expected: Vec<(RequestId, u32)>,
 }
 
 impl Actions {
@@ -91,6 +92,17 @@ impl Actions {
     /// Asks for [`Hook::Timer`] at this time.
     pub fn timer(&mut self, at: SimTime, tag: u32) {
         self.list.push(Action::Timer { at, tag });
+    }
+
+    /// For a policy with a prefix index of its own: how many leading tokens of a request it expects to find cached where it
+    /// sends it. Otherwise the router's prefix signal counts as what it believes. Nothing but a metric depends on it.
+    pub fn expect(&mut self, request: RequestId, hit_tokens: u32) {
+        self.expected.push((request, hit_tokens));
+    }
+
+    /// What was expected of a request.
+    pub fn expected(&self, request: RequestId) -> Option<u32> {
+        self.expected.iter().rev().find(|&&(of, _)| of == request).map(|&(_, tokens)| tokens)
     }
 
     /// Whether a decision log is kept; skip computing scores for it otherwise.
@@ -127,6 +139,7 @@ impl Actions {
         self.list.clear();
         self.scores.clear();
         self.reason = None;
+        self.expected.clear();
     }
 }
 
@@ -170,6 +183,9 @@ pub enum Hook {
     },
     /// Fresh engine snapshots are in.
     Snapshots,
+    /// Something may have changed for requests that wait at the router, of which nothing else tells: another replica of it
+    /// took note of an end or took a request back, or the replicas synced. Told only while requests wait.
+    Elsewhere,
     /// A timer set with [`Actions::timer`].
     Timer {
         /// As given.

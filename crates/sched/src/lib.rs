@@ -9,6 +9,7 @@
 //! randomness. A scheduler never learns the true output length of a request that is still running.
 
 mod actions;
+pub mod admissions;
 pub mod autoscalers;
 pub mod parts;
 pub mod policies;
@@ -19,6 +20,8 @@ pub use actions::{Action, Actions, Decision, Hook};
 pub use registry::{
     BuildContext, BuildFn, InstanceInfo, NoParams, ParamsDoc, Registry, SchedulerDef, no_params, params_doc, preset,
 };
+use trimtab_core::{InstanceId, SimTime};
+
 pub use trimtab_core::params::{ParamError, require, typed};
 pub use view::{Arrival, ClusterView, Counters, History, Probe, Queued, Signals, Snapshot};
 
@@ -30,6 +33,12 @@ pub trait Scheduler: Send {
     /// Where a new request goes. Also asked again for a request that has to be placed anew (its instance left or failed
     /// before it started).
     fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, actions: &mut Actions) -> Decision;
+
+    /// Where another replica of the router sent a request, told when the replicas sync: a scheduler that remembers what was
+    /// sent where takes note.
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, now: SimTime) {
+        let _ = (arrival, to, now);
+    }
 
     /// Something happened that the scheduler asked to be told of (see [`SchedulerDef::hooks`]).
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {

@@ -1,6 +1,6 @@
 //! What a scheduler sees.
 
-use trimtab_core::{InstanceId, PrefixForest, PrefixId, Prompt, RequestId, SessionId, SimTime, TenantId};
+use trimtab_core::{InstanceId, PrefixForest, PrefixId, Prompt, Request, RequestId, SessionId, SimTime, TenantId};
 
 /// A request as the router sees it: everything but how many tokens it will generate.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,24 @@ pub struct Arrival<'a> {
     pub model: u16,
     /// Higher is more urgent.
     pub priority: i16,
+}
+
+impl<'a> Arrival<'a> {
+    /// A request with the nodes of its prompt, without what only time tells.
+    pub fn new(request: &Request, path: &'a [PrefixId], forest: &'a PrefixForest) -> Self {
+        Self {
+            id: request.id,
+            arrival: request.arrival,
+            prompt: request.prompt,
+            path,
+            forest,
+            session: request.session,
+            turn: request.turn,
+            tenant: request.tenant,
+            model: request.model,
+            priority: request.priority,
+        }
+    }
 }
 
 impl Arrival<'_> {

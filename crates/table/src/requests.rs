@@ -21,6 +21,8 @@ pub struct RequestRow {
     pub hit_tokens: u64,
     pub loaded_tokens: u64,
     pub hit_blocks: u64,
+    pub believed_tokens: Option<u64>,
+    pub cached_tokens: Option<u64>,
     pub recomputed_tokens: u64,
     pub output_tokens: u64,
     pub preemptions: u64,
@@ -43,6 +45,7 @@ pub struct RequestRow {
 /// | `prompt_tokens` `output_tokens` | tokens | its lengths |
 /// | `hit_tokens` `hit_blocks` | tokens, blocks | found cached at its first admission |
 /// | `loaded_tokens` | tokens | of the hit ones, read from the memory behind the cache; the others were in the cache itself |
+/// | `believed_tokens` `cached_tokens` | tokens | believed cached where it was sent, and cached there at that time; of the last time before its first admission |
 /// | `recomputed_tokens` | tokens | processed again because of preemptions |
 /// | `preemptions` `migrations` | | how often it lost its KV, was moved before it started |
 /// | `retries` `lost` `hung_up` | | how often it was sent anew, by the router or by its client; lost its instance; was given up by its client |
@@ -70,6 +73,8 @@ pub fn requests_table(rows: &[RequestRow]) -> Table {
     add("hit_tokens", counts(rows, |row| row.hit_tokens));
     add("loaded_tokens", counts(rows, |row| row.loaded_tokens));
     add("hit_blocks", counts(rows, |row| row.hit_blocks));
+    add("believed_tokens", Column::Count(rows.iter().map(|row| row.believed_tokens).collect()));
+    add("cached_tokens", Column::Count(rows.iter().map(|row| row.cached_tokens).collect()));
     add("recomputed_tokens", counts(rows, |row| row.recomputed_tokens));
     add("preemptions", counts(rows, |row| row.preemptions));
     add("migrations", counts(rows, |row| row.migrations));

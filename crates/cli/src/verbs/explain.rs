@@ -7,6 +7,7 @@ use trimtab_engine::{EvictionDef, evictions};
 use trimtab_experiment::catalog::{self, Overrides};
 use trimtab_experiment::explain;
 use trimtab_experiment::scenario::Cluster;
+use trimtab_sched::admissions::{ADMISSIONS, AdmissionDef, admission_by_name};
 use trimtab_sched::autoscalers::{AUTOSCALERS, AutoscalerDef, autoscaler_by_name};
 use trimtab_sched::{ParamsDoc, Registry, SchedulerDef};
 use trimtab_workload::{WorkloadDef, generators};
@@ -17,7 +18,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab explain`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// `NAME`, or `scheduler`, `workload`, `eviction`, `autoscaler`, `model` or `hardware` and a name
+    /// `NAME`, or `scheduler`, `workload`, `eviction`, `autoscaler`, `admission`, `model` or `hardware` and a name
     #[arg(required = true, num_args = 1..=2, value_names = ["KIND", "NAME"])]
     what: Vec<String>,
     /// For a model: the card it runs on
@@ -48,6 +49,9 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         ["autoscaler", name] | [name] if autoscaler_by_name(name).is_some() => {
             printer.result(&autoscaler_by_name(name).map(autoscaler).unwrap_or_default())
         }
+        ["admission", name] | [name] if admission_by_name(name).is_some() => {
+            printer.result(&admission_by_name(name).map(admission).unwrap_or_default())
+        }
         ["workload", name] | [name] if generators().iter().any(|def| def.name == name) => printer
             .result(&generators().iter().find(|def| def.name == name).map(|def| workload(def)).unwrap_or_default()),
         ["model", name] => deployment(args, name, &args.hardware, printer),
@@ -64,7 +68,7 @@ fn unknown(name: &str) -> Failure {
     let (models, cards) = (catalog::models(), catalog::all_hardware());
     let known = registry.all().iter().map(|def| def.name).chain(generators().iter().map(|def| def.name));
     let known = known.chain(evictions().iter().map(|def| def.name));
-    let known = known.chain(AUTOSCALERS.iter().map(|def| def.name));
+    let known = known.chain(AUTOSCALERS.iter().map(|def| def.name)).chain(ADMISSIONS.iter().map(|def| def.name));
     let known = known.chain(models.iter().map(|m| m.name.as_str())).chain(cards.iter().map(|h| h.name.as_str()));
     let nearest = nearest_name(name, known).map_or(String::new(), |n| format!(", did you mean `{n}`?"));
     Failure::usage(format!(
@@ -112,6 +116,15 @@ fn autoscaler(def: &AutoscalerDef) -> String {
         out.push_str("needs: a workload that is known in advance (a trace, or a generator in open loop)\n");
     }
     parameters(&mut out, (def.params)());
+    out
+}
+
+fn admission(def: &AdmissionDef) -> String {
+    let mut out = format!("{}: {}\n\nsource: {}\n", def.name, def.summary, def.citation);
+    let signals = def.signals.names();
+    let reads = if signals.is_empty() { "router counters only".to_owned() } else { signals.join(", ") };
+    let _ = writeln!(out, "reads: {reads}");
+    parameters_and_deviations(&mut out, (def.params)(), def.deviations);
     out
 }
 

@@ -11,7 +11,7 @@ use crate::printer::Printer;
 /// Arguments of `trimtab list`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// schedulers, workloads, evictions, autoscalers, models, hardware, formats or figures
+    /// schedulers, workloads, evictions, autoscalers, admissions, models, hardware, formats or figures
     kind: String,
     /// One JSON array of objects with `name` and `summary`
     #[arg(long)]
@@ -29,7 +29,7 @@ struct Entry {
 type Lister = fn() -> Vec<Entry>;
 
 /// What can be listed.
-const KINDS: [(&str, Lister); 8] = [
+const KINDS: [(&str, Lister); 9] = [
     ("schedulers", || {
         let entry = |d: &trimtab_sched::SchedulerDef| Entry { name: d.name.into(), summary: d.summary.into() };
         Registry::default().all().iter().map(entry).collect()
@@ -46,6 +46,11 @@ const KINDS: [(&str, Lister); 8] = [
         let entry =
             |d: &trimtab_sched::autoscalers::AutoscalerDef| Entry { name: d.name.into(), summary: d.summary.into() };
         trimtab_sched::autoscalers::AUTOSCALERS.iter().map(entry).collect()
+    }),
+    ("admissions", || {
+        let entry =
+            |d: &trimtab_sched::admissions::AdmissionDef| Entry { name: d.name.into(), summary: d.summary.into() };
+        trimtab_sched::admissions::ADMISSIONS.iter().map(entry).collect()
     }),
     ("figures", || {
         let entry = |d: &trimtab_report::FigureDef| Entry {

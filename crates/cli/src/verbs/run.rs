@@ -158,6 +158,8 @@ fn table(scenario: &Scenario, m: &Metrics) -> String {
         ("  by blocks", share(h.blocks)),
         ("  by full blocks", share(h.full_blocks)),
         ("  mean per request", share(h.per_request)),
+        ("believed, not cached", share(m.belief.too_high)),
+        ("cached, not believed", share(m.belief.too_low)),
         ("requests per second", format!("{:.4}", m.throughput_rps)),
         ("output tokens per second", format!("{:.1}", m.output_tokens_per_s)),
         ("load spread (cv)", format!("{:.4}", m.load_cv)),
@@ -172,6 +174,10 @@ fn table(scenario: &Scenario, m: &Metrics) -> String {
         ("engine iterations", m.iterations.to_string()),
     ]);
     lines.extend(facts.into_iter().map(|(name, value)| format!("{name:24}{value:>12}")));
+    for gate in &m.admission {
+        let turned_away = gate.rejected + gate.expired;
+        lines.push(format!("{:24}{:>12}  of {} that asked", format!("{}: away", gate.kind), turned_away, gate.asked));
+    }
     lines.join("\n") + "\n"
 }
 

@@ -119,7 +119,7 @@ impl Simulation<'_> {
         let current = u32::try_from(current).expect("instance ids are 32 bits");
         let recent = Recent { arrived: (self.rows.len() - self.seen) as u64, ..std::mem::take(&mut self.recent) };
         self.seen = self.rows.len();
-        let looks = self.looks(self.last_arrival());
+        let looks = self.looks(self.last_arrival(), None);
         let cluster = ClusterView::new(self.now, &self.fleet.members, Signals::ALL, &self.counters, &looks);
         let target = scaler.target(&FleetView { cluster, current, bounds: min..=max, recent }).clamp(min, max);
         self.scaler = Some(scaler);
@@ -156,7 +156,8 @@ impl Simulation<'_> {
 
     /// An instance can be chosen from now on, also by those that found none.
     fn welcome(&mut self, index: usize) {
-        self.tell(&Hook::Joined { instance: InstanceId::from_index(index) });
+        self.gate.stir();
+        self.tell_all(&Hook::Joined { instance: InstanceId::from_index(index) });
         for slot in std::mem::take(&mut self.stranded) {
             self.ask_later(slot, SimTime::ZERO);
         }
@@ -165,7 +166,7 @@ impl Simulation<'_> {
     /// An instance cannot be chosen any more, if it could.
     fn part_with(&mut self, index: usize) {
         if self.fleet.exit(index) {
-            self.tell(&Hook::Left { instance: InstanceId::from_index(index) });
+            self.tell_all(&Hook::Left { instance: InstanceId::from_index(index) });
         }
     }
 
@@ -179,7 +180,7 @@ impl Simulation<'_> {
             State::Serving => {
                 self.heal(index);
                 self.fleet.drains(index, self.now, back);
-                self.tell(&Hook::Left { instance: InstanceId::from_index(index) });
+                self.tell_all(&Hook::Left { instance: InstanceId::from_index(index) });
                 let queued: Vec<u32> = {
                     let it = self.instances[index].borrow();
                     it.waiting().iter().skip(it.preempted()).copied().collect()
@@ -220,7 +221,7 @@ impl Simulation<'_> {
 
     fn gone(&mut self, index: usize, what: Happened, broken: bool) {
         self.reports.thaw(index);
-        self.beliefs.get_mut().forget(index, self.now);
+        self.beliefs.iter_mut().for_each(|beliefs| beliefs.get_mut().forget(index, self.now));
         self.fleet.stops(index, self.now, what, broken);
         self.spread.leaves(self.now);
     }
@@ -236,7 +237,7 @@ impl Simulation<'_> {
         self.part_from_memory(index, repair.map(|_| Survives::Failure));
         self.gone(index, Happened::Failed, repair.is_some());
         if was_member {
-            self.tell(&Hook::Left { instance: InstanceId::from_index(index) });
+            self.tell_all(&Hook::Left { instance: InstanceId::from_index(index) });
         }
         if let Some(repair) = repair {
             self.fleet.plan(self.now + repair, Due::Repaired { index });
@@ -254,13 +255,13 @@ impl Simulation<'_> {
     /// The router hears nothing of an instance: what it last heard stays.
     fn silence(&mut self, index: usize) {
         self.reports.freeze(index, self.now, &self.instances);
-        self.beliefs.get_mut().freeze(index);
+        self.beliefs.iter_mut().for_each(|beliefs| beliefs.get_mut().freeze(index));
     }
 
     /// The router reaches an instance, and hears of it.
     fn heal(&mut self, index: usize) {
         self.reports.thaw(index);
-        self.beliefs.get_mut().thaw(index);
+        self.beliefs.iter_mut().for_each(|beliefs| beliefs.get_mut().thaw(index));
         if self.fleet.state(index) == State::Serving && !self.fleet.members.contains(&InstanceId::from_index(index)) {
             self.fleet.enter(index);
             self.fleet.note(index, self.now, Happened::Healed);

@@ -8,6 +8,7 @@ use crate::config::{DecisionLog, PrefixSignal};
 use crate::decisions::{Decided, DecisionRow, Regret};
 use crate::record::{Outcome, Row};
 use crate::router::{Books, Looks};
+use crate::seq::Seq;
 use crate::timeline::Stage;
 
 /// A cached prefix that a request takes along: from which instance, and at most how many tokens.
@@ -21,12 +22,20 @@ impl Simulation<'_> {
         let slot = self.seqs.insert(request, self.workload.forest());
         self.slots.insert(request.id, slot);
         self.rows.push(Row::open(&request));
+        self.seqs[slot].replica = self.replicas.of(&request);
         self.note(request.id, Stage::Arrived { prompt_tokens: request.prompt.tokens });
         self.wait_for(slot);
+        self.knock(slot, 0);
+    }
+
+    /// A request comes to its router.
+    pub(super) fn come_in(&mut self, slot: u32) {
         let router = self.config.router;
+        let replica = self.seqs[slot].replica;
+        let free = &mut self.replicas.all[replica].free;
         if router.serial && router.decision > SimTime::ZERO {
-            let start = self.now.max(self.router_free);
-            self.router_free = start + router.decision;
+            let start = self.now.max(*free);
+            *free = start + router.decision;
             if start > self.now {
                 self.ask_later(slot, start - self.now);
                 return;
@@ -40,6 +49,7 @@ impl Simulation<'_> {
             self.stranded.push(slot);
             return;
         }
+        let replica = self.seqs[slot].replica;
         let decision = self.ask(slot);
         let decided = match decision {
             Decision::Route(to) => Decided::Route(to),
@@ -50,44 +60,34 @@ impl Simulation<'_> {
         self.log(slot, decided, &actions);
         match decision {
             Decision::Route(to) => {
-                let fetch = fetch_of(self.seqs[slot].request.id, actions.list());
-                self.dispatch(slot, to, self.config.router.decision, fetch);
+                let asked = Asked::of(self.seqs[slot].request.id, &actions);
+                self.sample_beliefs(slot);
+                self.dispatch(slot, to, self.config.router.decision, asked);
             }
             Decision::Park => {
                 self.note(self.seqs[slot].request.id, Stage::Parked);
                 self.seqs[slot].parked = true;
                 self.parked += 1;
             }
-            Decision::Reject => self.reject(slot),
+            Decision::Reject => self.turn_away(slot),
         }
-        self.carry_out(&actions);
+        self.carry_out(replica, &actions);
     }
 
     fn ask(&mut self, slot: u32) -> Decision {
-        let request = self.seqs[slot].request;
-        self.consult(request.id, |scheduler, looks, view, actions| {
+        let Seq { request, replica, .. } = self.seqs[slot];
+        self.consult(replica, request.id, |scheduler, looks, view, actions| {
             let seq = &looks.seqs[slot];
-            let arrival = Arrival {
-                id: request.id,
-                arrival: request.arrival,
-                prompt: request.prompt,
-                path: &seq.path,
-                forest: looks.forest,
-                session: request.session,
-                turn: request.turn,
-                tenant: request.tenant,
-                model: request.model,
-                priority: request.priority,
-            };
-            scheduler.route(&arrival, view, actions)
+            scheduler.route(&Arrival::new(&request, &seq.path, looks.forest), view, actions)
         })
     }
 
-    pub(super) fn tell(&mut self, hook: &Hook) {
+    pub(super) fn tell(&mut self, replica: usize, hook: &Hook) {
         if self.hooks {
-            self.consult(self.last_arrival(), |scheduler, _, view, actions| scheduler.hook(hook, view, actions));
+            let because = self.last_arrival();
+            self.consult(replica, because, |scheduler, _, view, actions| scheduler.hook(hook, view, actions));
             let actions = self.take_actions();
-            self.carry_out(&actions);
+            self.carry_out(replica, &actions);
         }
     }
 
@@ -95,24 +95,29 @@ impl Simulation<'_> {
         RequestId(u32::try_from(self.rows.len().saturating_sub(1)).expect("ids have 32 bits"))
     }
 
-    /// Shows the scheduler the cluster, because of a request.
+    /// Shows the scheduler of a replica the cluster, because of a request.
     fn consult<R>(
         &mut self,
+        replica: usize,
         because: RequestId,
         question: impl FnOnce(&mut dyn Scheduler, &Looks<'_>, &ClusterView<'_>, &mut Actions) -> R,
     ) -> R {
-        let mut scheduler = self.scheduler.take().expect("a scheduler is asked one thing at a time");
+        let asked = &mut self.replicas.all[replica].scheduler;
+        let mut scheduler = asked.take().expect("a scheduler is asked one thing at a time");
         let mut actions = std::mem::take(&mut self.actions);
-        let looks = self.looks(because);
-        let view = ClusterView::new(self.now, &self.fleet.members, self.signals, &self.counters, &looks);
+        let several = self.replicas.are_several();
+        let looks = self.looks(because, several.then_some(replica));
+        let books = if several { &self.replicas.all[replica].books } else { &self.counters };
+        let view = ClusterView::new(self.now, &self.fleet.members, self.signals, books, &looks);
         let answer = question(&mut *scheduler, &looks, &view, &mut actions);
-        self.scheduler = Some(scheduler);
+        self.replicas.all[replica].scheduler = Some(scheduler);
         self.actions = actions;
         answer
     }
 
-    pub(super) fn looks(&self, because: RequestId) -> Looks<'_> {
+    pub(super) fn looks(&self, because: RequestId, replica: Option<usize>) -> Looks<'_> {
         Looks {
+            replica,
             because,
             predictor: self.predictor.as_ref(),
             now: self.now,
@@ -120,7 +125,7 @@ impl Simulation<'_> {
             seqs: &self.seqs,
             slots: &self.slots,
             forest: self.workload.forest(),
-            beliefs: &self.beliefs,
+            beliefs: &self.beliefs[self.picture(replica.unwrap_or(0))],
             reports: &self.reports,
             transit: &self.transit,
             links: &self.links,
@@ -137,7 +142,7 @@ impl Simulation<'_> {
         let (request, prompt) = (seq.request.id, seq.request.prompt.tokens);
         let to = decided.instance();
         let regret = to.filter(|_| self.config.decisions == DecisionLog::Regret).map(|to| {
-            let looks = self.looks(request);
+            let looks = self.looks(request, None);
             let mut tried = self.fleet.members.iter().map(|&i| (looks.trial_ps(request, prompt, i), i));
             let (best_ps, best) = tried.by_ref().min().expect("there is a member");
             Regret { best, best_ttft: SimTime(best_ps), chosen_ttft: SimTime(looks.trial_ps(request, prompt, to)) }
@@ -152,36 +157,40 @@ impl Simulation<'_> {
         std::mem::replace(&mut self.actions, Actions::new(self.config.decisions != DecisionLog::Off))
     }
 
-    fn carry_out(&mut self, actions: &Actions) {
+    /// Does what the scheduler of a replica wants.
+    fn carry_out(&mut self, replica: usize, actions: &Actions) {
         for &action in actions.list() {
             match action {
                 Action::Route { request, to } => {
-                    let Some(slot) = self.unpark(request) else { continue };
+                    let Some(slot) = self.unpark(replica, request) else { continue };
                     self.log(slot, Decided::Route(to), actions);
-                    self.dispatch(slot, to, SimTime::ZERO, fetch_of(request, actions.list()));
+                    self.dispatch(slot, to, SimTime::ZERO, Asked::of(request, actions));
                 }
                 Action::Reject { request } => {
-                    let Some(slot) = self.unpark(request) else { continue };
+                    let Some(slot) = self.unpark(replica, request) else { continue };
                     self.log(slot, Decided::Reject, actions);
-                    self.reject(slot);
+                    self.turn_away(slot);
                 }
                 Action::Migrate { request, to } => {
                     let slot = self.slot(request);
+                    assert_eq!(self.seqs[slot].replica, replica, "a scheduler moves what came to it");
                     self.log(slot, Decided::Migrate(to), actions);
-                    self.migrate(slot, to);
+                    self.migrate(slot, to, Asked { fetch: None, ..Asked::of(request, actions) });
                 }
                 // The request that is routed by the same call takes it along.
                 Action::Fetch { .. } => {}
                 Action::Timer { at, tag } => {
-                    self.set(at, Class::Timer, tag);
+                    let event = self.set(at, Class::Timer, tag);
+                    self.replicas.set_timer(event, replica);
                 }
             }
         }
     }
 
     /// A request is parked no more. `None` when it is not, because its client hung up.
-    fn unpark(&mut self, request: RequestId) -> Option<u32> {
-        let slot = self.slots.get(&request).copied().filter(|&slot| self.seqs[slot].parked);
+    fn unpark(&mut self, replica: usize, request: RequestId) -> Option<u32> {
+        let own = |slot: u32| self.seqs[slot].parked && self.seqs[slot].replica == replica;
+        let slot = self.slots.get(&request).copied().filter(|&slot| own(slot));
         assert!(slot.is_some() || self.config.clients.is_some(), "a scheduler acted on a request that is not parked");
         self.seqs[slot?].parked = false;
         self.parked -= 1;
@@ -193,16 +202,19 @@ impl Simulation<'_> {
     }
 
     /// Sends a request to an instance. It leaves the router after `work`.
-    fn dispatch(&mut self, slot: u32, to: InstanceId, work: SimTime, fetch: Option<Fetch>) {
+    fn dispatch(&mut self, slot: u32, to: InstanceId, work: SimTime, asked: Asked) {
+        let Asked { fetch, expected } = asked;
+        // One token is always computed.
+        let most = self.seqs[slot].request.prompt.tokens - 1;
         let index = to.index();
         assert!(self.fleet.members.binary_search(&to).is_ok(), "a scheduler chose an instance that cannot be chosen");
         if !self.instances[index].borrow().fits(&self.seqs[slot]) {
-            let Request { id, arrival, .. } = self.seqs[slot].request;
+            let Seq { request: Request { id, arrival, .. }, replica, .. } = self.seqs[slot];
             self.rows[id.index()].instance = to;
-            self.reject(slot);
+            self.conclude(slot, Outcome::Rejected);
             // A scheduler that booked the request there must learn that it is gone.
             let e2e = self.now - arrival;
-            self.tell(&Hook::Finished { request: id, instance: to, output_tokens: 0, e2e });
+            self.tell(replica, &Hook::Finished { request: id, instance: to, output_tokens: 0, e2e });
             return;
         }
         let mut there = self.now + work + self.config.router.network;
@@ -215,12 +227,20 @@ impl Simulation<'_> {
         (row.routed, row.instance) = (self.now, to);
         // The router's books go by what it believes. A look into the true cache can be left to the instance.
         let seen = there > self.now || self.config.signals.prefix != PrefixSignal::Oracle;
-        let (beliefs, seq, forest) = (self.beliefs.get_mut(), &mut self.seqs[slot], self.workload.forest());
+        let picture = self.picture(self.seqs[slot].replica);
+        let (beliefs, forest) = (self.beliefs[picture].get_mut(), self.workload.forest());
+        let seq = &mut self.seqs[slot];
         (seq.instance, seq.started, seq.prefilled) = (index, false, false);
+        (seq.known, seq.feedback) = (false, None);
         if seen {
-            seq.booked_miss =
-                seq.request.prompt.tokens - beliefs.hit_tokens(seq, forest, index, self.now, &self.instances);
+            let believed = beliefs.hit_tokens(seq, forest, index, self.now, &self.instances);
+            seq.booked_miss = seq.request.prompt.tokens - believed;
             beliefs.sent(index, seq, forest, self.now);
+            let mut it = self.instances[index].borrow_mut();
+            it.settle(self.now);
+            let cached = it.hit_tokens(seq, forest);
+            drop(it);
+            self.note_belief(slot, expected.map_or(believed, |tokens| tokens.min(most)), cached);
         }
         if there > self.now {
             self.transit[index].push(slot);
@@ -230,16 +250,47 @@ impl Simulation<'_> {
         } else {
             self.enqueue(slot);
             if !seen {
-                self.seqs[slot].booked_miss = self.seqs[slot].pending;
+                let seq = &mut self.seqs[slot];
+                seq.booked_miss = seq.pending;
+                let cached = seq.target - seq.pending;
+                self.note_belief(slot, expected.map_or(cached, |tokens| tokens.min(most)), cached);
             }
             self.book(slot);
             self.greet(slot);
         }
     }
 
+    /// Writes down what is believed of a request's cached tokens where it goes, and what is so.
+    fn note_belief(&mut self, slot: u32, believed: u32, cached: u32) {
+        let row = &mut self.rows[self.seqs[slot].request.id.index()];
+        if row.admitted == SimTime::MAX {
+            (row.believed_tokens, row.cached_tokens) = (believed, cached);
+        }
+    }
+
+    /// Of every 16th request: what is believed of its prompt on all instances, against what is so.
+    fn sample_beliefs(&mut self, slot: u32) {
+        let seq = &self.seqs[slot];
+        let picture = self.picture(seq.replica);
+        let Some(sample) = self.sample.as_mut().filter(|_| seq.request.id.0.is_multiple_of(16)) else { return };
+        let (beliefs, forest) = (self.beliefs[picture].get_mut(), self.workload.forest());
+        for &member in &self.fleet.members {
+            let believed = beliefs.hit_tokens(seq, forest, member.index(), self.now, &self.instances);
+            let mut it = self.instances[member.index()].borrow_mut();
+            it.settle(self.now);
+            let cached = it.hit_tokens(seq, forest);
+            sample.prompt_tokens += u64::from(seq.request.prompt.tokens);
+            sample.cached += u64::from(cached);
+            sample.absent += u64::from(believed.saturating_sub(cached));
+            sample.unknown += u64::from(cached.saturating_sub(believed));
+        }
+    }
+
     fn book(&mut self, slot: u32) {
         let seq = &self.seqs[slot];
-        self.counters.dispatched(seq.instance, seq.request.prompt.tokens, seq.booked_miss);
+        let (replica, index, prompt, miss) = (seq.replica, seq.instance, seq.request.prompt.tokens, seq.booked_miss);
+        self.keep(replica, |books| books.dispatched(index, prompt, miss));
+        self.note_sent(slot);
     }
 
     /// Books the transfer of a cached prefix that an instance lacks, and returns when the request can join it.
@@ -273,7 +324,7 @@ impl Simulation<'_> {
         if self.config.decisions == DecisionLog::Off {
             return;
         }
-        let looks = self.looks(self.seqs[slot].request.id);
+        let looks = self.looks(self.seqs[slot].request.id, Some(self.seqs[slot].replica));
         let seq = &self.seqs[slot];
         let fetched = seq.fetch.map_or(0, |(_, tokens)| tokens);
         let hit = looks.hit_tokens(seq.request.id, to).max(fetched);
@@ -327,12 +378,13 @@ impl Simulation<'_> {
     fn greet(&mut self, slot: u32) {
         let seq = &self.seqs[slot];
         let (request, instance) = (seq.request.id, InstanceId::from_index(seq.instance));
-        self.tell(&Hook::Dispatched { request, instance });
+        self.tell(seq.replica, &Hook::Dispatched { request, instance });
     }
 
-    fn migrate(&mut self, slot: u32, to: InstanceId) {
+    fn migrate(&mut self, slot: u32, to: InstanceId, asked: Asked) {
         let seq = &self.seqs[slot];
         let (from, prompt, miss, id) = (seq.instance, seq.request.prompt.tokens, seq.booked_miss, seq.request.id);
+        let replica = seq.replica;
         assert!(!seq.started, "a request that has started cannot be moved");
         if from == to.index() {
             return;
@@ -344,20 +396,16 @@ impl Simulation<'_> {
             let cut = self.with_instance(from, |it, now, world| it.dequeue(slot, now, world.seqs));
             self.reschedule(from, cut);
         }
-        self.counters.withdrawn(from, prompt, miss);
+        self.keep(replica, |books| books.withdrawn(from, prompt, miss));
         self.note(id, Stage::Withdrawn);
         self.note_move(from, id);
-        self.dispatch(slot, to, SimTime::ZERO, None);
+        self.dispatch(slot, to, SimTime::ZERO, asked);
     }
 
     /// A request that has not started leaves an instance for another one.
     pub(super) fn note_move(&mut self, from: usize, id: RequestId) {
         self.rows[id.index()].migrations += 1;
         self.instances[from].borrow_mut().note_move(self.now);
-    }
-
-    fn reject(&mut self, slot: u32) {
-        self.conclude(slot, Outcome::Rejected);
     }
 
     /// A request ends without its tokens.
@@ -367,6 +415,7 @@ impl Simulation<'_> {
         let row = &mut self.rows[request.id.index()];
         assert_eq!(row.outcome, Outcome::Open, "invariant: every request ends exactly once");
         (row.outcome, row.recomputed_tokens) = (outcome, seq.recomputed);
+        self.tally.note(outcome);
         self.note(request.id, Stage::Ended(outcome));
         let row = &mut self.rows[request.id.index()];
         self.recent.turned_away += 1;
@@ -384,10 +433,21 @@ impl Simulation<'_> {
     }
 }
 
-/// The fetch that was asked for beside the routing of a request.
-fn fetch_of(request: RequestId, actions: &[Action]) -> Option<Fetch> {
-    actions.iter().find_map(|&action| match action {
-        Action::Fetch { request: of, from, tokens } if of == request => Some((from, tokens)),
-        _ => None,
-    })
+/// What a scheduler said of a request beside where it goes.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// The cached prefix that it takes along.
+    fetch: Option<Fetch>,
+    /// The tokens that the scheduler expects cached there by books of its own.
+    expected: Option<u32>,
+}
+
+impl Asked {
+    fn of(request: RequestId, actions: &Actions) -> Self {
+        let fetch = actions.list().iter().find_map(|&action| match action {
+            Action::Fetch { request: of, from, tokens } if of == request => Some((from, tokens)),
+            _ => None,
+        });
+        Self { fetch, expected: actions.expected(request) }
+    }
 }

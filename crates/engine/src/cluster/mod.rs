@@ -1,13 +1,17 @@
 //! The simulation: the event loop over a cluster of instances and one router.
 //!
 //! At one instant things happen in this order: steps end (by instance), requests reach their instances (in the order of
-//! sending), the cluster changes, clients hang up, instances report (all at once), the router takes up requests that waited for it and then those that arrive,
-//! timers fire, and at last every instance that has work and no step forms its next batch (by instance). So everything
-//! that reaches an instance at an instant, or at the end of a step, can join the batch that is formed then.
+//! sending), the cluster changes, clients hang up, reports reach the router, the router takes up requests that waited for it
+//! and then those that arrive, timers fire, and at last every instance that has work and no step forms its next batch (by
+//! instance). So everything that reaches an instance at an instant, or at the end of a step, can join the batch that is
+//! formed then.
 
 mod change;
 mod dispatch;
+mod feedback;
 mod fleet;
+mod gate;
+mod replicas;
 mod retry;
 
 use std::cell::RefCell;
@@ -22,6 +26,7 @@ use trimtab_sched::autoscalers::{Autoscaler, Recent};
 use trimtab_sched::{Actions, BuildContext, Counters, Hook, InstanceInfo, Scheduler, SchedulerDef, Signals};
 
 use crate::beliefs::Beliefs;
+use crate::channel::Lag;
 use crate::config::{ClusterConfig, DecisionLog, InstanceConfig, PrefixSignal, Stepping};
 use crate::cost::Predictor;
 use crate::decisions::DecisionRow;
@@ -29,13 +34,16 @@ use crate::eviction::{self, CacheContext, EvictionConfig, Future};
 use crate::instance::{Behind, Instance, News, World};
 use crate::links::Links;
 use crate::meter::LoadSpread;
-use crate::record::{InstanceTotals, Outcome, Row, RunResult};
+use crate::record::{BeliefSample, InstanceTotals, Outcome, Row, RunResult};
 use crate::reports::Reports;
 use crate::router::{Books, Slots};
 use crate::seq::Seqs;
 use crate::tier::Tier;
 use crate::timeline::{Stage, StepSpan, Timeline};
+use feedback::Feedback;
 use fleet::Fleet;
+use gate::Gate;
+use replicas::Replicas;
 
 /// What happens at an instant, in this order. Ties within a class go by the key: the instance, or the order of setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +51,7 @@ enum Class {
     StepEnd,
     Delivery,
     Patience,
+    Feedback,
     Decision,
     Timer,
 }
@@ -50,27 +59,60 @@ enum Class {
 /// When, what, whose (or the order of setting), and which epoch, request or tag.
 type Event = (SimTime, Class, u32, u32);
 
+/// How many requests ended how, counted as they ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    completed: u64,
+    rejected: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn note(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Completed => self.completed += 1,
+            Outcome::Rejected => self.rejected += 1,
+            // Abandoned ones are counted apart among these.
+            Outcome::Failed => self.failed += 1,
+            Outcome::Open => unreachable!("a request ends somehow"),
+        }
+    }
+
+    /// Every request that arrived was served, rejected, abandoned or failed, and its row says so.
+    fn check(self, rows: &[Row]) {
+        let of = |outcome| rows.iter().filter(|row| row.outcome == outcome).count() as u64;
+        let Self { completed, rejected, failed } = self;
+        let by_rows = (of(Outcome::Completed), of(Outcome::Rejected), of(Outcome::Failed));
+        assert_eq!((completed, rejected, failed), by_rows, "invariant: every request ends exactly once");
+        assert_eq!(completed + rejected + failed, rows.len() as u64, "invariant: every request ends exactly once");
+    }
+}
+
 /// A simulation in progress.
 struct Simulation<'a> {
     config: &'a ClusterConfig,
     workload: &'a mut dyn Workload,
-    /// Absent while it is asked.
-    scheduler: Option<Box<dyn Scheduler>>,
+    gate: Gate,
+    replicas: Replicas,
     signals: Signals,
     hooks: bool,
     now: SimTime,
     events: BinaryHeap<Reverse<Event>>,
     /// How many events were set whose order is the order of setting.
     set: u32,
-    /// Until when a router that takes one decision at a time is busy.
-    router_free: SimTime,
     /// The requests on their way to each instance, in the order of sending.
     transit: Vec<Vec<u32>>,
     links: Links,
     decisions: Option<Vec<DecisionRow>>,
-    beliefs: RefCell<Beliefs>,
+    /// One for all, or one for each replica that guesses.
+    beliefs: Vec<RefCell<Beliefs>>,
     predictor: Option<Predictor>,
     reports: Reports,
+    feedback: Feedback,
+    /// How requests ended.
+    tally: Tally,
+    /// Where beliefs can be wrong.
+    sample: Option<BeliefSample>,
     instances: Vec<RefCell<Instance>>,
     fleet: Fleet,
     scaler: Option<Box<dyn Autoscaler>>,
@@ -107,17 +149,30 @@ pub fn run(
     scheduler: Box<dyn Scheduler>,
     workload: &mut dyn Workload,
 ) -> RunResult {
-    try_run(config, def, scheduler, workload).unwrap_or_else(|ran_out| panic!("{ran_out}"))
+    run_replicas(config, def, vec![scheduler], workload)
+}
+
+/// The same with several routers, each with a scheduler of its own: as many as the configuration says.
+///
+/// # Panics
+/// As [`run`], and when there are more or fewer schedulers.
+pub fn run_replicas(
+    config: &ClusterConfig,
+    def: &SchedulerDef,
+    schedulers: Vec<Box<dyn Scheduler>>,
+    workload: &mut dyn Workload,
+) -> RunResult {
+    try_run(config, def, schedulers, workload).unwrap_or_else(|ran_out| panic!("{ran_out}"))
 }
 
 /// The same; a run that needs more time than the clock holds is an error.
 pub fn try_run(
     config: &ClusterConfig,
     def: &SchedulerDef,
-    scheduler: Box<dyn Scheduler>,
+    schedulers: Vec<Box<dyn Scheduler>>,
     workload: &mut dyn Workload,
 ) -> Result<RunResult, ClockRanOut> {
-    simulated(config, def, scheduler, workload, |mut simulation| {
+    simulated(config, def, schedulers, workload, |mut simulation| {
         while simulation.advance() {}
         simulation.finish()
     })
@@ -131,13 +186,13 @@ pub fn try_run(
 pub fn run_timeline(
     config: &ClusterConfig,
     def: &SchedulerDef,
-    scheduler: Box<dyn Scheduler>,
+    schedulers: Vec<Box<dyn Scheduler>>,
     workload: &mut dyn Workload,
     (from, to): (SimTime, SimTime),
     most: usize,
 ) -> Result<Option<Timeline>, ClockRanOut> {
     let config = ClusterConfig { stepping: Stepping::Every, ..config.clone() };
-    simulated(&config, def, scheduler, workload, |mut simulation| {
+    simulated(&config, def, schedulers, workload, |mut simulation| {
         simulation.timeline = Some(Timeline::new(from, to));
         while simulation.now <= to && simulation.advance() {
             if simulation.timeline.as_ref().is_some_and(|timeline| timeline.kept() > most) {
@@ -153,11 +208,11 @@ pub fn run_timeline(
 fn simulated<R>(
     config: &ClusterConfig,
     def: &SchedulerDef,
-    scheduler: Box<dyn Scheduler>,
+    schedulers: Vec<Box<dyn Scheduler>>,
     workload: &mut dyn Workload,
     through: impl FnOnce(Simulation<'_>) -> R,
 ) -> Result<R, ClockRanOut> {
-    let run = || put_together(config, def, scheduler, workload, through);
+    let run = || put_together(config, def, schedulers, workload, through);
     // Nothing that the run has touched is looked at after it was thrown.
     catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| match thrown.downcast::<ClockRanOut>() {
         Ok(ran_out) => *ran_out,
@@ -168,7 +223,7 @@ fn simulated<R>(
 fn put_together<R>(
     config: &ClusterConfig,
     def: &SchedulerDef,
-    scheduler: Box<dyn Scheduler>,
+    schedulers: Vec<Box<dyn Scheduler>>,
     workload: &mut dyn Workload,
     through: impl FnOnce(Simulation<'_>) -> R,
 ) -> R {
@@ -184,33 +239,43 @@ fn put_together<R>(
     attach_tiers(config, &instances);
     let count = instances.len();
     assert!(count > 0, "a cluster has at least one instance");
-    if let Err(refusal) = config.signals.check(def) {
-        panic!("{refusal}");
+    let readers = config.admission.iter().map(|admission| (admission.name, admission.signals));
+    for (name, signals) in std::iter::once((def.name, def.signals)).chain(readers) {
+        config.signals.check_reader(name, signals).unwrap_or_else(|refusal| panic!("{refusal}"));
     }
-    let mut beliefs = Beliefs::new(config.signals.prefix, &config.instances);
+    let streams = RngStreams::new(config.seed);
+    let guesses = matches!(config.signals.prefix, PrefixSignal::Shadow { .. });
+    let pictures = if guesses { schedulers.len() } else { 1 };
+    let picture = |_| RefCell::new(Beliefs::new(config.signals.prefix, &config.instances, streams));
+    let mut beliefs: Vec<_> = (0..pictures).map(picture).collect();
     if matches!(config.signals.prefix, PrefixSignal::Events { .. }) {
-        beliefs.follow(&instances);
+        beliefs[0].get_mut().follow(&instances);
     }
     let prediction = config.signals.prediction;
-    let fleet = Fleet::new(&config.dynamics, count, RngStreams::new(config.seed));
-    let refresh = if def.signals.snapshots || def.signals.history { config.signals.refresh } else { SimTime::ZERO };
+    let fleet = Fleet::new(&config.dynamics, count, streams);
+    let looked_at = |signals: Signals| signals.snapshots || signals.history;
+    let by_gate = config.admission.iter().any(|admission| looked_at(admission.signals));
+    let load = if by_gate || looked_at(def.signals) { config.signals.load } else { Lag::default() };
     through(Simulation {
         config,
         workload,
-        scheduler: Some(scheduler),
+        gate: Gate::new(&config.admission),
+        tally: Tally::default(),
+        replicas: Replicas::new(&config.router, schedulers, count),
         signals: def.signals,
         hooks: def.hooks,
         now: SimTime::ZERO,
         events: BinaryHeap::new(),
         set: 0,
-        router_free: SimTime::ZERO,
         transit: vec![Vec::new(); count],
         links: Links::new(config.transfer.as_ref(), count),
         decisions: (config.decisions != DecisionLog::Off).then(Vec::new),
-        beliefs: RefCell::new(beliefs),
+        beliefs,
         predictor: (!prediction.is_none())
-            .then(|| Predictor::new(prediction, &RngStreams::new(config.seed)).expect("the prediction error is sound")),
-        reports: Reports::new(refresh, &instances),
+            .then(|| Predictor::new(prediction, &streams).expect("the prediction error is sound")),
+        reports: Reports::new(load, &instances, streams),
+        feedback: Feedback::new(&config.signals, streams),
+        sample: config.signals.can_be_wrong().then(BeliefSample::default),
         spread: LoadSpread::new(fleet.members.len()),
         fleet,
         scaler: config.dynamics.scaling.as_ref().map(|scaling| (scaling.make)()),
@@ -308,7 +373,10 @@ impl Simulation<'_> {
         }
         let event = self.next_event();
         let next = self.fleet.next(event.into_iter().chain(arrival).min());
-        let Some(next) = self.reports.next(next, self.parked > 0 && self.hooks) else {
+        let waits = (self.parked > 0 && self.hooks) || self.gate.is_waited_at();
+        let next = next.into_iter().chain(self.gate.wake().filter(|&wake| wake > self.now)).min();
+        let next = self.reports.next(next, waits);
+        let Some(next) = self.replicas.next(next, waits) else {
             return self.give_up_stranded();
         };
         assert!(next >= self.now, "invariant: time never goes back");
@@ -322,17 +390,21 @@ impl Simulation<'_> {
                 self.change(change);
             } else if let Some((_, _, set, slot)) = self.due(Class::Patience) {
                 self.lose_patience(slot, set);
-            } else if self.reports.due(self.now) {
-                self.reports.take(self.now, &self.instances);
-                self.tell(&Hook::Snapshots);
+            } else if let Some((_, _, set, _)) = self.due(Class::Feedback) {
+                self.hear(set);
+            } else if self.reports.pass(self.now, &self.instances) {
+                self.gate.stir();
+                self.tell_all(&Hook::Snapshots);
+            } else if self.sync() {
             } else if let Some((_, _, set, slot)) = self.due(Class::Decision) {
                 self.decide_due(slot, set);
             } else if self.workload.peek() == Some(self.now) {
                 let request = self.workload.next().expect("a request that was announced");
                 self.arrive(request);
-            } else if let Some((_, _, _, tag)) = self.due(Class::Timer) {
-                self.tell(&Hook::Timer { tag });
-            } else {
+            } else if let Some((_, _, set, tag)) = self.due(Class::Timer) {
+                let replica = self.replicas.take_timer(set);
+                self.tell(replica, &Hook::Timer { tag });
+            } else if !self.open_gate() {
                 break;
             }
         }
@@ -398,7 +470,7 @@ impl Simulation<'_> {
         };
         let result = change(&mut it, self.now, &mut world);
         self.spread.change(self.now, before, it.pending());
-        self.beliefs.get_mut().note(index, &mut it);
+        self.beliefs[0].get_mut().note(index, &mut it);
         if let Some(timeline) = &mut self.timeline {
             timeline.level(self.now, InstanceId::from_index(index), it.levels());
             for (slot, stage) in stages {
@@ -420,26 +492,21 @@ impl Simulation<'_> {
         let mut news = std::mem::take(&mut self.news);
         for (slot, kind) in news.drain(..) {
             let seq = &self.seqs[slot];
-            let (request, index, prompt) = (seq.request, seq.instance, seq.request.prompt.tokens);
+            let request = seq.request;
             let since_arrival = self.now - request.arrival;
-            let instance = InstanceId::from_index(index);
             match kind {
                 News::FirstToken => {
-                    self.counters.prefilled(index, prompt, seq.booked_miss);
                     // A request that lost its instance after its first token prefills again without another one.
                     if self.rows[request.id.index()].first_token == self.now {
                         self.recent.served += 1;
                         let in_time = self.config.slo_ttft.is_some_and(|slo| since_arrival <= slo);
                         self.recent.in_time += u64::from(in_time);
                     }
-                    self.tell(&Hook::FirstToken { request: request.id, instance, ttft: since_arrival });
+                    self.report_first_token(slot, since_arrival);
                 }
                 News::Finished => {
                     self.note(request.id, Stage::Ended(Outcome::Completed));
-                    self.counters.ended(index, prompt);
-                    self.forget(slot);
-                    let output_tokens = request.output_tokens;
-                    self.tell(&Hook::Finished { request: request.id, instance, output_tokens, e2e: since_arrival });
+                    self.report_end(slot, since_arrival);
                     self.workload.ended(request.id, self.now);
                 }
                 News::Dropped => self.dropped(slot),
@@ -493,9 +560,11 @@ impl Simulation<'_> {
     }
 
     fn finish(mut self) -> RunResult {
+        self.hear_the_rest();
         assert_eq!(self.parked, 0, "the scheduler left requests parked for ever");
         assert_eq!(self.seqs.live(), 0, "invariant: every request ends exactly once");
         let booked = self.counters.in_flight_tokens.iter().chain(&self.counters.pending_prefill_tokens).sum::<u64>();
+        self.tally.check(&self.rows);
         assert_eq!(booked, 0, "invariant: the router's books are even at the end");
         let end = self.last;
         let dynamic = !self.config.dynamics.is_static() || self.config.clients.is_some();
@@ -535,6 +604,8 @@ impl Simulation<'_> {
             gaps: self.gaps,
             makespan: end,
             decisions,
+            beliefs: self.sample,
+            admission: self.gate.records(),
             fleet,
         }
     }

@@ -21,7 +21,11 @@ impl Simulation<'_> {
         if self.seqs[slot].deciding == Some(set) {
             self.seqs[slot].deciding = None;
             self.wait_for(slot);
-            self.decide(slot);
+            if self.seqs[slot].let_in {
+                self.decide(slot);
+            } else {
+                self.knock(slot, 0);
+            }
         }
     }
 
@@ -50,15 +54,22 @@ impl Simulation<'_> {
 
     /// The router's books and the scheduler take note that a request left its instance before its end.
     fn take_off_the_books(&mut self, slot: u32) {
-        let seq = &self.seqs[slot];
+        let (feedback, seq) = (&mut self.feedback, &mut self.seqs[slot]);
         let (index, prompt, request) = (seq.instance, seq.request.prompt.tokens, seq.request.id);
-        if seq.prefilled {
-            self.counters.ended(index, prompt);
-        } else {
-            self.counters.withdrawn(index, prompt, seq.booked_miss);
-        }
+        let (replica, known, miss) = (seq.replica, seq.known, seq.booked_miss);
+        // Nobody will hear of its first token any more.
+        feedback.cancel(seq.feedback.take());
+        self.keep(replica, |books| {
+            if known {
+                books.ended(index, prompt);
+            } else {
+                books.withdrawn(index, prompt, miss);
+            }
+        });
         self.note(request, Stage::Withdrawn);
-        self.tell(&Hook::Withdrawn { request, instance: Some(InstanceId::from_index(index)) });
+        self.tell(replica, &Hook::Withdrawn { request, instance: Some(InstanceId::from_index(index)) });
+        self.stir(Some(replica));
+        self.gate.stir();
     }
 
     /// A request lost its instance, which has forgotten it already.
@@ -95,10 +106,13 @@ impl Simulation<'_> {
         seq.patience = None;
         if seq.deciding.take().is_some() {
             self.ask_again(slot);
+        } else if seq.gate.is_some() {
+            self.leave_gate(slot);
+            self.ask_again(slot);
         } else if seq.parked {
             seq.parked = false;
             self.parked -= 1;
-            self.tell(&Hook::Withdrawn { request, instance: None });
+            self.tell(self.seqs[slot].replica, &Hook::Withdrawn { request, instance: None });
             self.ask_again(slot);
         } else if let Some(at) = self.stranded.iter().position(|&other| other == slot) {
             self.stranded.remove(at);
@@ -134,22 +148,41 @@ impl Simulation<'_> {
 
     /// A client that hung up asks again, from scratch, or not any more.
     fn ask_again(&mut self, slot: u32) {
-        let Some(clients) = self.config.clients else { return };
+        self.rows[self.seqs[slot].request.id.index()].hung_up += 1;
+        if !self.come_back(slot) {
+            self.fleet.record.abandoned += 1;
+            self.fail_request(slot);
+        }
+    }
+
+    /// A client is turned away, and asks again if that is its way.
+    pub(super) fn turn_away(&mut self, slot: u32) {
+        if self.config.clients.is_some_and(|clients| clients.retry_rejected) && self.come_back(slot) {
+            self.fleet.record.turned_back += 1;
+            self.recent.turned_away += 1;
+        } else {
+            self.conclude(slot, Outcome::Rejected);
+        }
+    }
+
+    /// A client will ask again, from scratch, if it has not asked too often.
+    fn come_back(&mut self, slot: u32) -> bool {
+        let Some(clients) = self.config.clients else { return false };
         let seq = &mut self.seqs[slot];
-        let row = &mut self.rows[seq.request.id.index()];
-        row.hung_up += 1;
         (seq.hung_up, seq.patience, seq.generated) = (false, None, 0);
+        seq.let_in = self.gate.is_open();
         seq.start_over();
         if seq.retries.hung_up == clients.retries {
-            self.fail_request(slot);
-            return;
+            return false;
         }
         let pause = clients.backoff.0.saturating_mul(1 << seq.retries.hung_up.min(20));
         seq.retries.hung_up += 1;
+        let row = &mut self.rows[seq.request.id.index()];
         row.retries += 1;
         row.first_token = SimTime::MAX;
         self.last = self.now;
         self.ask_later(slot, SimTime(pause));
+        true
     }
 
     fn fail_request(&mut self, slot: u32) {
@@ -169,6 +202,6 @@ impl Simulation<'_> {
         for &slot in &stranded {
             self.fail_request(slot);
         }
-        !stranded.is_empty()
+        self.close_gate() || !stranded.is_empty()
     }
 }

@@ -82,6 +82,7 @@ impl Case {
             until_end: rng.random_bool(0.5),
             retries: pick(rng, &[0, 1, 3]),
             backoff: SimTime(pick(rng, &[0, 1, pace, 10 * pace])),
+            retry_rejected: false,
         });
         Self { config, workload, route }
     }

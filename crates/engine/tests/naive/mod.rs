@@ -49,6 +49,8 @@ pub(crate) struct NaiveRow {
     pub(crate) hit_tokens: u32,
     /// At the first admission.
     pub(crate) hit_blocks: u32,
+    /// When it was last sent to an instance before its first admission.
+    pub(crate) cached_tokens: u32,
     /// At the first admission.
     pub(crate) loaded_tokens: u32,
     /// Tokens that preemptions threw away.
@@ -214,6 +216,9 @@ fn place(
     row.instance = target;
     if instances[target].accepts(index) {
         row.routed = Some(now);
+        if row.admitted.is_none() {
+            row.cached_tokens = instances[target].lookup(index, row.prompt + fleet.generated[index]).0;
+        }
         instances[target].enqueue(index, fleet.generated[index], now);
     } else {
         row.outcome = NaiveOutcome::Rejected;
@@ -235,6 +240,7 @@ fn row(request: &Request) -> NaiveRow {
         prompt: request.prompt.tokens,
         hit_tokens: 0,
         hit_blocks: 0,
+        cached_tokens: 0,
         loaded_tokens: 0,
         recomputed: 0,
         output: 0,

@@ -6,7 +6,7 @@ use super::instance::Instance;
 
 impl Instance<'_> {
     /// The tokens and blocks that a request with `target` tokens to prefill would hit now: never all its tokens.
-    pub(super) fn lookup(&self, request: usize, target: u32) -> (u32, Vec<Name>) {
+    pub(crate) fn lookup(&self, request: usize, target: u32) -> (u32, Vec<Name>) {
         let request = &self.requests[request];
         let b = self.config.block_tokens;
         let (mut tokens, mut hits) = (0, Vec::new());

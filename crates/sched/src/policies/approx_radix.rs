@@ -102,9 +102,7 @@ impl ApproxRadix {
             let (at, to, keys) = self.sent.pop_front().expect("looked at above");
             self.copy.insert(at.checked_add(self.lag).unwrap_or(at), to, keys.into_iter());
         }
-        self.keys.clear();
-        let whole = (arrival.prompt.tokens / self.params.block_tokens) as usize;
-        self.keys.extend(arrival.prefix_keys(self.params.block_tokens).take(whole));
+        self.take_keys(arrival);
         self.copy.matched(view.now(), self.keys.iter().copied(), view.counters().in_flight.len(), &mut self.matched);
     }
 
@@ -115,14 +113,21 @@ impl ApproxRadix {
         most - fewest > most_apart && f64::from(most) > self.params.balance_rel * f64::from(fewest)
     }
 
-    fn remember(&mut self, view: &ClusterView<'_>, to: InstanceId) {
+    /// The whole blocks of a prompt.
+    fn take_keys(&mut self, arrival: &Arrival<'_>) {
+        self.keys.clear();
+        let whole = (arrival.prompt.tokens / self.params.block_tokens) as usize;
+        self.keys.extend(arrival.prefix_keys(self.params.block_tokens).take(whole));
+    }
+
+    fn remember(&mut self, now: SimTime, to: InstanceId) {
         if self.params.index == Index::Signal || self.keys.is_empty() {
             return;
         }
         if self.lag == SimTime::ZERO {
-            self.copy.insert(view.now(), to, self.keys.iter().copied());
+            self.copy.insert(now, to, self.keys.iter().copied());
         } else {
-            self.sent.push_back((view.now(), to, self.keys.clone()));
+            self.sent.push_back((now, to, self.keys.clone()));
         }
     }
 }
@@ -137,8 +142,17 @@ impl Scheduler for ApproxRadix {
         } else {
             view.argmin(|i| (std::cmp::Reverse(self.matched[i.index()]), load.of(view, i)))
         };
-        self.remember(view, chosen);
+        if self.params.index == Index::Sent {
+            let block = self.params.block_tokens;
+            actions.expect(arrival.id, self.matched[chosen.index()] * block);
+        }
+        self.remember(view.now(), chosen);
         Decision::Route(chosen)
+    }
+
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, now: SimTime) {
+        self.take_keys(arrival);
+        self.remember(now, to);
     }
 
     fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {

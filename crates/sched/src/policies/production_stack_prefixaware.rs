@@ -92,6 +92,19 @@ impl PrefixAware {
     }
 }
 
+impl PrefixAware {
+    /// Enters the prompt, whose text is at hand.
+    fn remember(&mut self, arrival: &Arrival<'_>, to: InstanceId) {
+        self.tree.insert(&self.text, to);
+        if let Some(key) = self.tail(arrival) {
+            let holders = self.whole.entry(key).or_default();
+            if !holders.contains(&to) {
+                holders.push(to);
+            }
+        }
+    }
+}
+
 impl Scheduler for PrefixAware {
     fn route(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>, actions: &mut Actions) -> Decision {
         self.text.refill(arrival);
@@ -107,14 +120,14 @@ impl Scheduler for PrefixAware {
             self.ties.any(&self.longest).expect("some member has the longest match")
         };
         self.rates.record(view.now(), chosen);
-        self.tree.insert(&self.text, chosen);
-        if let Some(key) = self.tail(arrival) {
-            let holders = self.whole.entry(key).or_default();
-            if !holders.contains(&chosen) {
-                holders.push(chosen);
-            }
-        }
+        actions.expect(arrival.id, self.matched[chosen.index()]);
+        self.remember(arrival, chosen);
         Decision::Route(chosen)
+    }
+
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, _: SimTime) {
+        self.text.refill(arrival);
+        self.remember(arrival, to);
     }
 
     fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {

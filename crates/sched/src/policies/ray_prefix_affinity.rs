@@ -155,11 +155,20 @@ impl Scheduler for PrefixAffinity {
         Decision::Park
     }
 
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, _: SimTime) {
+        self.text.refill(arrival);
+        self.tree.insert(&self.text, to);
+    }
+
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
         match *hook {
             Hook::Left { instance } => self.tree.remove_worker(instance),
             Hook::Withdrawn { request, instance: None } => self.parked.retain(|&(id, _)| id != request),
-            Hook::Finished { .. } | Hook::Withdrawn { .. } | Hook::Joined { .. } | Hook::Timer { .. } => {}
+            Hook::Finished { .. }
+            | Hook::Withdrawn { .. }
+            | Hook::Joined { .. }
+            | Hook::Elsewhere
+            | Hook::Timer { .. } => {}
             _ => return,
         }
         if let Some((request, text)) = self.parked.pop_front() {

@@ -202,8 +202,15 @@ impl Scheduler for CacheAware {
             self.tree.remove_worker(chosen);
             return Decision::Route(view.members()[0]);
         }
+        let named = found.worker == Some(chosen);
+        actions.expect(arrival.id, if named { found.tokens } else { 0 });
         self.tree.insert(&self.text, chosen);
         Decision::Route(chosen)
+    }
+
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, _: SimTime) {
+        self.text.refill(arrival);
+        self.tree.insert(&self.text, to);
     }
 
     fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {

@@ -63,4 +63,10 @@ impl Scheduler for StickySession {
         self.homes.insert(session, (chosen, view.now()));
         Decision::Route(chosen)
     }
+
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, now: SimTime) {
+        if let Some(session) = arrival.session {
+            self.homes.insert(session, (to, now));
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod classics;
 mod conformance;
 mod dualmap;
 mod dynamo_kv;
+mod learn;
 mod mock;
 mod mooncake;
 mod production;

@@ -323,6 +323,8 @@ pub(crate) struct Did {
     pub(crate) moves: Vec<Moved>,
     /// What it logged of the candidates.
     pub(crate) scores: Vec<(InstanceId, f64)>,
+    /// How many tokens it expects to find cached.
+    pub(crate) expected: Option<u32>,
 }
 
 /// A queued request that was moved, with its predicted TTFT before and after.
@@ -391,7 +393,20 @@ impl Run {
             Decision::Park => self.parked.push(id),
             Decision::Reject => self.rejected.push(id),
         }
-        Did { decision, actions: actions.list().to_vec(), hit, moves, scores: actions.logged().1.to_vec() }
+        Did {
+            decision,
+            actions: actions.list().to_vec(),
+            hit,
+            moves,
+            scores: actions.logged().1.to_vec(),
+            expected: actions.expected(id),
+        }
+    }
+
+    /// Tells the scheduler where another replica of the router sent a request.
+    pub(crate) fn learn(&mut self, id: RequestId, to: InstanceId) {
+        let (cluster, scheduler) = (&self.cluster, &mut self.scheduler);
+        cluster.with_arrival(id, |arrival| scheduler.learn(arrival, to, cluster.now));
     }
 
     fn send(&mut self, id: RequestId, to: InstanceId) {

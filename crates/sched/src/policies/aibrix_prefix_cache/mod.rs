@@ -152,9 +152,18 @@ impl Scheduler for PrefixCache {
         let chosen = matched.or_else(|| self.ties.least(members.iter().copied(), count));
         let chosen = chosen.expect("a scheduler is asked only while there is a member");
         if self.params.index == Index::Sent {
+            // Only the candidates were looked up.
+            let blocks = if self.candidates.contains(&chosen) { self.matched[chosen.index()] } else { 0 };
+            actions.expect(arrival.id, blocks * self.params.block_tokens);
             self.table.add(arrival, chosen, view.now());
         }
         Decision::Route(chosen)
+    }
+
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, now: SimTime) {
+        if self.params.index == Index::Sent {
+            self.table.add(arrival, to, now);
+        }
     }
 
     fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {

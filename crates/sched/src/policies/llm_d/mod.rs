@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use trimtab_core::{InstanceId, PS_PER_MS, RequestId, SessionId, SimTime, TenantId};
 
-use crate::parts::{BlockLru, Order, Ties, Waiting};
+use crate::parts::{BlockLru, Limits, Order, Ties, Waiting, shed_probability};
 use crate::{Actions, Arrival, BuildContext, ClusterView, Decision, Hook, Scheduler, SchedulerDef, Signals};
 use params::{Fairness, Filter, Params, Picker, Scorer, Shed};
 use scene::{Request, Scene};
@@ -59,7 +59,7 @@ struct Known {
     matched: Vec<u32>,
     sessions: FxHashMap<SessionId, InstanceId>,
     slo: [f64; 2],
-    stale: SimTime,
+    limits: Limits,
 }
 
 impl Known {
@@ -71,7 +71,7 @@ impl Known {
             matched: &self.matched,
             block: self.block,
             slo: self.slo,
-            stale: self.stale,
+            limits: &self.limits,
         }
     }
 }
@@ -102,11 +102,6 @@ impl FlowQueue {
         });
     }
 
-    /// One of those that wait.
-    fn any(&self) -> Option<&Request> {
-        self.flows.values().find_map(Waiting::first)
-    }
-
     /// The first of the next flow among those with the highest priority.
     fn pop(&mut self) -> Option<Request> {
         let urgent = self.flows.values().filter_map(|flow| Some(flow.first()?.priority)).max()?;
@@ -124,11 +119,6 @@ impl FlowQueue {
         }
         request
     }
-}
-
-/// The probability that a request of negative priority is refused.
-fn shed_probability(saturation: f64) -> f64 {
-    (300.0 * libm::pow(saturation, 5.0)).min(1.0)
 }
 
 impl LlmD {
@@ -150,7 +140,7 @@ impl LlmD {
             matched: Vec::new(),
             sessions: FxHashMap::default(),
             slo: [slo, params.slo_tpot_s],
-            stale,
+            limits: Limits::llm_d(stale),
         };
         let blocks = |i: &crate::InstanceInfo| usize::try_from(i.kv_blocks).unwrap_or(usize::MAX);
         Self {
@@ -211,7 +201,7 @@ impl LlmD {
         match self.params.shed {
             Shed::None => false,
             Shed::Probabilistic => {
-                let chance = shed_probability(scene.saturation(self.params.detector));
+                let chance = shed_probability(self.params.detector.saturation(view, &self.known.limits));
                 self.ties.unit() < chance
             }
             Shed::LatencySlo => !view.members().iter().any(|&i| {
@@ -264,15 +254,22 @@ impl LlmD {
             }
         }
         if self.looks_up && !self.precise {
-            // Instances that joined later are taken to be like the first.
-            let own = self.capacities.get(chosen.index()).or(self.capacities.first());
-            self.index.insert_within(chosen, request.keys.iter().copied(), own.copied().unwrap_or(31_250));
+            actions.expect(request.id, self.known.matched[chosen.index()] * self.known.block);
         }
-        if let Some(session) = request.session {
-            self.known.sessions.insert(session, chosen);
-        }
+        self.remember(&request, chosen);
         self.spare = request.keys;
         chosen
+    }
+
+    fn remember(&mut self, request: &Request, to: InstanceId) {
+        if self.looks_up && !self.precise {
+            // Instances that joined later are taken to be like the first.
+            let own = self.capacities.get(to.index()).or(self.capacities.first());
+            self.index.insert_within(to, request.keys.iter().copied(), own.copied().unwrap_or(31_250));
+        }
+        if let Some(session) = request.session {
+            self.known.sessions.insert(session, to);
+        }
     }
 }
 
@@ -285,7 +282,7 @@ impl Scheduler for LlmD {
             return Decision::Reject;
         }
         if self.params.flow_control {
-            let saturation = self.known.scene(&request, view).saturation(self.params.detector);
+            let saturation = self.params.detector.saturation(view, &self.known.limits);
             if !self.queue.is_empty() || saturation >= self.params.usage_limit {
                 actions.reason("saturated");
                 self.queue.park(request, self.params.fairness);
@@ -293,6 +290,12 @@ impl Scheduler for LlmD {
             }
         }
         Decision::Route(self.place(request, view, actions))
+    }
+
+    fn learn(&mut self, arrival: &Arrival<'_>, to: InstanceId, _: SimTime) {
+        let request = self.request(arrival);
+        self.remember(&request, to);
+        self.spare = request.keys;
     }
 
     fn hook(&mut self, hook: &Hook, view: &ClusterView<'_>, actions: &mut Actions) {
@@ -308,10 +311,7 @@ impl Scheduler for LlmD {
             return;
         }
         // Turns pass with dispatches alone: whether the pool is saturated is the same for all that wait.
-        let saturated = |first: &Request| {
-            self.known.scene(first, view).saturation(self.params.detector) >= self.params.usage_limit
-        };
-        if self.queue.any().is_none_or(saturated) {
+        if self.params.detector.saturation(view, &self.known.limits) >= self.params.usage_limit {
             return;
         }
         let Some(request) = self.queue.pop() else { return };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::parts::Detector;
 use crate::{ParamError, ParamsDoc, params_doc, preset, require, typed};
 
 #[derive(Serialize, Deserialize)]
@@ -180,14 +181,6 @@ pub(super) enum Shed {
 pub(super) enum Fairness {
     RoundRobin,
     GlobalStrict,
-}
-
-#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Detector {
-    Utilization,
-    ConcurrencyRequests,
-    ConcurrencyTokens,
 }
 
 fn one() -> f64 {

@@ -2,8 +2,8 @@
 
 use trimtab_core::{InstanceId, PS_PER_S, RequestId, SessionId, SimTime, TenantId};
 
-use super::params::Detector;
 use crate::ClusterView;
+use crate::parts::{Limits, token_load};
 
 /// A request, with what is needed of it when it has waited.
 #[derive(Clone, Debug)]
@@ -30,15 +30,8 @@ pub(super) struct Scene<'a> {
     pub(super) block: u32,
     /// Objectives in seconds: first token, and each that follows.
     pub(super) slo: [f64; 2],
-    pub(super) stale: SimTime,
+    pub(super) limits: &'a Limits,
 }
-
-/// Requests waiting and the share of KV cache in use from which an endpoint is saturated.
-const QUEUE_LIMIT: f64 = 5.0;
-const KV_LIMIT: f64 = 0.8;
-/// Requests and tokens in flight that an endpoint is taken to carry.
-const REQUEST_CAPACITY: f64 = 100.0;
-const TOKEN_CAPACITY: f64 = 1_000_000.0;
 
 impl Scene<'_> {
     /// The share of the prompt's blocks believed cached.
@@ -55,7 +48,7 @@ impl Scene<'_> {
 
     /// Tokens in flight: prompts, and one and a half times as many that are expected to be generated.
     pub(super) fn token_load(&self, i: InstanceId) -> f64 {
-        self.view.counters().in_flight_tokens[i.index()] as f64 * 2.5
+        token_load(self.view, i)
     }
 
     /// The predicted time to the first token in seconds.
@@ -74,36 +67,13 @@ impl Scene<'_> {
     /// Whether an endpoint's queue or KV use is above the limits, stretched by `headroom`.
     pub(super) fn overused(&self, i: InstanceId, headroom: f64) -> bool {
         let report = self.view.snapshot(i);
-        f64::from(report.waiting) > QUEUE_LIMIT * (1.0 + headroom)
-            || report.kv_use() > (KV_LIMIT * (1.0 + headroom)).min(1.0)
+        f64::from(report.waiting) > self.limits.waiting * (1.0 + headroom)
+            || report.kv_use() > (self.limits.kv * (1.0 + headroom)).min(1.0)
     }
 
     /// The load of an endpoint and its capacity, in requests or tokens.
     pub(super) fn concurrency(&self, i: InstanceId, tokens: bool) -> (f64, f64) {
-        if tokens { (self.token_load(i), TOKEN_CAPACITY) } else { (f64::from(self.in_flight(i)), REQUEST_CAPACITY) }
-    }
-
-    /// How full the pool is; 1 is full.
-    pub(super) fn saturation(&self, detector: Detector) -> f64 {
-        let members = self.view.members();
-        let tokens = match detector {
-            Detector::Utilization => {
-                let sum: f64 = members.iter().map(|&i| self.utilization(i)).sum();
-                return sum / members.len() as f64;
-            }
-            Detector::ConcurrencyRequests => false,
-            Detector::ConcurrencyTokens => true,
-        };
-        let all = members.iter().map(|&i| self.concurrency(i, tokens));
-        let (load, capacity) = all.fold((0.0, 0.0), |(l, c), (load, capacity)| (l + load, c + capacity));
-        load / capacity
-    }
-
-    fn utilization(&self, i: InstanceId) -> f64 {
-        let report = self.view.snapshot(i);
-        if self.view.now().saturating_since(report.at) > self.stale {
-            return 1.0;
-        }
-        (f64::from(report.waiting) / QUEUE_LIMIT).max(report.kv_use() / KV_LIMIT)
+        let Limits { requests, tokens: most, .. } = *self.limits;
+        if tokens { (self.token_load(i), most) } else { (f64::from(self.in_flight(i)), requests) }
     }
 }
