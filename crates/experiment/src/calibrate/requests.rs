@@ -317,7 +317,7 @@ fn replay(
     let def = registry.get("round-robin").expect("the registry has it");
     let scheduler = (def.build)(&Value::Object(serde_json::Map::new()), &build_context(&config))
         .expect("round-robin has no parameters");
-    Ok(trimtab_engine::try_run(&config, def, scheduler, &mut workload)?.rows)
+    Ok(trimtab_engine::try_run(&config, def, vec![scheduler], &mut workload)?.rows)
 }
 
 /// The host overhead per step with which the replay's per-request error is least, and that replay.
