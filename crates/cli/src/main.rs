@@ -46,6 +46,8 @@ enum Verb {
     Report(verbs::report::Args),
     /// A window of one simulation for Perfetto, event by event
     Timeline(Box<verbs::timeline::Args>),
+    /// Pages whose numbers come from result files
+    Render(verbs::render::Args),
     /// Look at traces
     Trace(Box<verbs::trace::Args>),
     /// Replay only the caches: policies by capacities, no timing
@@ -104,6 +106,7 @@ fn run(verb: Verb, printer: Printer) -> Result<(), Failure> {
         Verb::Plot(args) => verbs::plot::run(&args, printer),
         Verb::Report(args) => verbs::report::run(&args, printer),
         Verb::Timeline(args) => verbs::timeline::run(&args, printer),
+        Verb::Render(args) => verbs::render::run(&args, printer),
         Verb::Trace(args) => verbs::trace::run(&args, printer),
         Verb::Cache(args) => verbs::cache::run(&args, printer),
         Verb::Fuzz(args) => verbs::fuzz::run(&args, printer),

@@ -1,7 +1,7 @@
 //! From what was written to what will be run: everything resolved, checked and expanded before anything is simulated.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -136,7 +136,8 @@ impl Plan {
         for (index, point) in points.iter().enumerate() {
             for &rate in &rates {
                 for (label, scheduler) in &schedulers {
-                    let tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
+                    let mut tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
+                    prefer_trace(&mut tree, source.traces.as_deref()).map_err(|fault| fail(&fault))?;
                     let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
                     let capacity = matches!(source.spec.search, Search::Capacity { .. });
                     let scenario = checked(&scenario, capacity, registry)
@@ -400,6 +401,25 @@ fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>
         tree.set("workload.rate", at, Node { at, value: Tree::Float(rate) })?;
     }
     Ok(tree)
+}
+
+/// Puts the trace that a generator stands for in its place, if it is at hand.
+fn prefer_trace(tree: &mut Node, traces: Option<&Path>) -> Result<(), Fault> {
+    let Some(mut workload) = tree.take("workload") else { return Ok(()) };
+    if let Some(real) = workload.node.take("real") {
+        let name = real.node.get("trace").map(Node::to_json);
+        let file = traces.zip(name.as_ref().and_then(Value::as_str)).map(|(folder, name)| folder.join(name));
+        if let Some(file) = file.filter(|file| file.exists()) {
+            workload.node.take("kind");
+            workload.node.take("params");
+            for entry in real.node.entries() {
+                workload.node.set(&entry.key, entry.at, entry.node.clone())?;
+            }
+            let file = Node { at: real.at, value: Tree::Text(file.display().to_string()) };
+            workload.node.set("trace", real.at, file)?;
+        }
+    }
+    tree.set("workload", workload.at, workload.node)
 }
 
 /// Builds everything once, so that nothing can fail later that could have been known before. Fills in what was left out.

@@ -251,6 +251,24 @@ pub struct Workload {
     pub keep_sessions: Option<f64>,
     /// What a request waits for.
     pub r#loop: Loop,
+    /// In a spec: a trace that is replayed in place of the generator where it is at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub real: Option<Real>,
+}
+
+/// The trace that a generator stands for. It takes the generator's place when the folder that the environment variable
+/// `TRIMTAB_TRACES` names has a file of this name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Real {
+    /// Name of the file.
+    pub trace: PathBuf,
+    /// Its SHA-256; another file is refused.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// Moves every arrival by up to this many seconds, drawn by the seed.
+    #[serde(default)]
+    pub jitter_s: Option<f64>,
 }
 
 /// What a request waits for.

@@ -260,6 +260,8 @@ pub struct Source {
     pub set: Vec<String>,
     /// What it says, overrides applied.
     pub spec: Spec,
+    /// Where real traces are looked for: the folder that `TRIMTAB_TRACES` names.
+    pub traces: Option<PathBuf>,
     pub(crate) root: Node,
 }
 
@@ -279,7 +281,8 @@ impl Source {
             set.iter().map(|pair| Override::parse("--set", pair)).collect::<Result<_, _>>()?;
         apply(&mut root, &overrides)?;
         let spec = root.read::<Spec>().map_err(|fault| show(&fault))?;
-        Ok(Self { path: path.into(), spec, root, text, set: set.to_vec() })
+        let traces = std::env::var_os("TRIMTAB_TRACES").map(PathBuf::from);
+        Ok(Self { path: path.into(), spec, traces, root, text, set: set.to_vec() })
     }
 
     /// The spec and its overrides, as they are written on a command line.

@@ -116,6 +116,9 @@ impl scenario::Loop {
 
 /// Checks everything about a workload but its file. With `searched`, the rate will be chosen later.
 pub fn check(spec: &scenario::Workload, searched: bool) -> Result<(), RunError> {
+    if spec.real.is_some() {
+        return Err(fault("workload.real", "is for specs"));
+    }
     match (&spec.trace, &spec.kind) {
         (None, None) => {
             return Err(RunError::Workload("no workload: give `--trace FILE` or `--workload NAME`".into()));

@@ -1,5 +1,6 @@
 //! A results folder as figures see it: rows of `summary.csv`, split by what was varied, averaged over seeds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -193,7 +194,14 @@ impl Results {
     fn split<'a>(&'a self, table: &'a Table, end: &str, but: &[&str]) -> Vec<Slice<'a>> {
         let settings = table.names().skip_while(|name| *name != RATE).take_while(|name| *name != end);
         let columns = table.names().filter(|name| *name == CASE).chain(settings);
-        let varied: Vec<&str> = columns.filter(|name| !but.contains(name) && variety(table, name) > 1).collect();
+        // Not what follows from the axis: settings that were varied together are one. Rates are not settings: cases that
+        // each have their own stay apart.
+        let axes: Vec<&str> = but.iter().copied().filter(|name| *name != RATE).collect();
+        let free = |name: &&str| {
+            let follows = axes.iter().any(|of| follows(table, name, of));
+            !but.contains(name) && variety(table, name) > 1 && !follows
+        };
+        let varied: Vec<&str> = columns.filter(free).collect();
         let mut slices: Vec<Slice<'_>> = Vec::new();
         for row in 0..table.rows() {
             let values: Vec<(String, String)> =
@@ -423,6 +431,16 @@ fn set_by_case(table: &Table, column: &str) -> bool {
         cases.push((case, value));
         true
     })
+}
+
+/// Whether a column has one value for each value of another, which has several.
+fn follows(table: &Table, column: &str, of: &str) -> bool {
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let same = (0..table.rows()).all(|row| {
+        let value = show(table, column, row);
+        *known.entry(show(table, of, row)).or_insert_with(|| value.clone()) == value
+    });
+    same && known.len() > 1
 }
 
 fn variety(table: &Table, column: &str) -> usize {

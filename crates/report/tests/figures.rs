@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use trimtab_report::calibration::{Compared, StepError, replay, residuals};
 use trimtab_report::prefixes::{self, Prefixes};
+use trimtab_report::results::Results;
 use trimtab_report::{PictureFormat, Theme, available, figures, miss_ratio, page, plot, save};
 use trimtab_table::{Column, Table};
 
@@ -578,4 +579,34 @@ fn policies_with_one_miss_ratio_curve_share_it() {
     let curves = [("lru", 0.8), ("lfu", 0.9), ("sieve", 0.9), ("ttl", 0.8)];
     let figure = miss_ratio::figure(&curves.map(|(name, miss)| (name.to_owned(), curve(miss))));
     assert_eq!(figure.labels(), ["lru, ttl", "lfu, sieve"]);
+}
+
+/// What a case sets together is named by the case; what follows from the axis is not named at all. Rates are no settings.
+#[test]
+fn settings_that_were_varied_together_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "case,label,rate_rps,signals.refresh_ms,signals.delay_ms,cluster.instances,requests,slo_attainment
+slow,a,5,200,200,4,10,0.5
+slow,a,5,200,200,8,10,0.6
+fast,a,9,50,50,4,10,0.7
+fast,a,9,50,50,8,10,0.8
+";
+    std::fs::write(folder.path().join("summary.csv"), text).unwrap();
+    let results = Results::open(folder.path()).unwrap();
+    let names = |but: &[&str]| results.slices(but).iter().map(|slice| slice.name("x")).collect::<Vec<_>>();
+    for (but, expected) in [
+        (&["cluster.instances"][..], &["x--case=slow", "x--case=fast"][..]),
+        (&["signals.delay_ms"], &["x--cluster.instances=4", "x--cluster.instances=8"]),
+        (
+            &["rate_rps"],
+            &[
+                "x--case=slow--cluster.instances=4",
+                "x--case=slow--cluster.instances=8",
+                "x--case=fast--cluster.instances=4",
+                "x--case=fast--cluster.instances=8",
+            ],
+        ),
+    ] {
+        assert_eq!(names(but), expected, "{but:?}");
+    }
 }

@@ -30,6 +30,8 @@ enum What {
     Convert(ConvertArgs),
     /// Write a generated workload in the same form
     Generate(GenerateArgs),
+    /// How long the adaptive keys of DualMap become: shares of requests by blocks of their key, as CSV
+    Keys(super::keys::Args),
 }
 
 /// Which trace, and how to read it.
@@ -125,6 +127,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         What::Stats(args) => stats(args, printer),
         What::Convert(args) => convert(args, printer),
         What::Generate(args) => generate(args, printer),
+        What::Keys(args) => super::keys::run(args, printer),
         What::Validate(source) => {
             let trace = source.read(printer)?;
             let Trace { format, rows, requests, sessions, .. } = &trace;

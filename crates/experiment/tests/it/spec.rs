@@ -1,5 +1,8 @@
 //! What is refused, with its line and what was meant.
 
+use trimtab_experiment::plan::Plan;
+use trimtab_sched::Registry;
+
 use crate::support::{folder, load, text};
 
 #[test]
@@ -199,4 +202,28 @@ fn specs_that_would_take_all_memory_are_refused() {
     }
     let deep = format!("{}=1", vec!["a"; 100_000].join("."));
     assert!(load(&text, &[&deep]).expect_err("too deep").to_string().contains("not a dotted path of some keys"));
+}
+
+#[test]
+fn a_generator_gives_way_to_the_trace_that_it_stands_for() {
+    let folder = folder(50);
+    let real = "kind = \"zipf\"\nreal = { trace = \"trace.jsonl\", jitter_s = 0.5 }\n";
+    let (head, rest) = text(folder.path()).split_once("[workload]").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let rest = &rest[rest.find("\n[").unwrap()..];
+    let spec = format!("{head}[workload]\nlimit = 20\n{real}{rest}");
+    let with = |traces: Option<&std::path::Path>| {
+        let (mut source, _) = load(&spec, &[]).unwrap();
+        source.traces = traces.map(Into::into);
+        Plan::new(&source, &Registry::default()).unwrap().groups[0].scenario.workload.clone()
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    for absent in [None, Some(elsewhere.path())] {
+        let generated = with(absent);
+        assert_eq!((generated.kind.as_deref(), generated.trace, generated.jitter_s), (Some("zipf"), None, None));
+        assert_eq!(generated.real, None, "nothing of it is left in a cell");
+    }
+    let replayed = with(Some(folder.path()));
+    assert_eq!((replayed.kind, replayed.limit, replayed.jitter_s), (None, Some(20), Some(0.5)));
+    assert_eq!(replayed.trace, Some(folder.path().join("trace.jsonl")));
+    assert!(replayed.sha256.is_some());
 }
