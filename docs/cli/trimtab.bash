@@ -55,6 +55,9 @@ _trimtab() {
             trimtab,plot)
                 cmd="trimtab__subcmd__plot"
                 ;;
+            trimtab,render)
+                cmd="trimtab__subcmd__render"
+                ;;
             trimtab,report)
                 cmd="trimtab__subcmd__report"
                 ;;
@@ -112,6 +115,9 @@ _trimtab() {
             trimtab__subcmd__help,plot)
                 cmd="trimtab__subcmd__help__subcmd__plot"
                 ;;
+            trimtab__subcmd__help,render)
+                cmd="trimtab__subcmd__help__subcmd__render"
+                ;;
             trimtab__subcmd__help,report)
                 cmd="trimtab__subcmd__help__subcmd__report"
                 ;;
@@ -136,6 +142,9 @@ _trimtab() {
             trimtab__subcmd__help__subcmd__trace,generate)
                 cmd="trimtab__subcmd__help__subcmd__trace__subcmd__generate"
                 ;;
+            trimtab__subcmd__help__subcmd__trace,keys)
+                cmd="trimtab__subcmd__help__subcmd__trace__subcmd__keys"
+                ;;
             trimtab__subcmd__help__subcmd__trace,stats)
                 cmd="trimtab__subcmd__help__subcmd__trace__subcmd__stats"
                 ;;
@@ -150,6 +159,9 @@ _trimtab() {
                 ;;
             trimtab__subcmd__trace,help)
                 cmd="trimtab__subcmd__trace__subcmd__help"
+                ;;
+            trimtab__subcmd__trace,keys)
+                cmd="trimtab__subcmd__trace__subcmd__keys"
                 ;;
             trimtab__subcmd__trace,stats)
                 cmd="trimtab__subcmd__trace__subcmd__stats"
@@ -166,6 +178,9 @@ _trimtab() {
             trimtab__subcmd__trace__subcmd__help,help)
                 cmd="trimtab__subcmd__trace__subcmd__help__subcmd__help"
                 ;;
+            trimtab__subcmd__trace__subcmd__help,keys)
+                cmd="trimtab__subcmd__trace__subcmd__help__subcmd__keys"
+                ;;
             trimtab__subcmd__trace__subcmd__help,stats)
                 cmd="trimtab__subcmd__trace__subcmd__help__subcmd__stats"
                 ;;
@@ -179,7 +194,7 @@ _trimtab() {
 
     case "${cmd}" in
         trimtab)
-            opts="-q -h -V --quiet --no-progress --help --version run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help"
+            opts="-q -h -V --quiet --no-progress --help --version run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -509,7 +524,7 @@ _trimtab() {
             return 0
             ;;
         trimtab__subcmd__help)
-            opts="run sweep capacity merge diff check schema plot report timeline trace cache list fuzz explain calibrate completions man help"
+            opts="run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -704,6 +719,20 @@ _trimtab() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trimtab__subcmd__help__subcmd__render)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trimtab__subcmd__help__subcmd__report)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -775,7 +804,7 @@ _trimtab() {
             return 0
             ;;
         trimtab__subcmd__help__subcmd__trace)
-            opts="stats validate convert generate"
+            opts="stats validate convert generate keys"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -803,6 +832,20 @@ _trimtab() {
             return 0
             ;;
         trimtab__subcmd__help__subcmd__trace__subcmd__generate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trimtab__subcmd__help__subcmd__trace__subcmd__keys)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -930,6 +973,32 @@ _trimtab() {
                     return 0
                     ;;
                 --theme)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trimtab__subcmd__render)
+            opts="-o -q -h -V --results --out --check --quiet --no-progress --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --results)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1451,7 +1520,7 @@ _trimtab() {
             return 0
             ;;
         trimtab__subcmd__trace)
-            opts="-q -h -V --quiet --no-progress --help --version stats validate convert generate help"
+            opts="-q -h -V --quiet --no-progress --help --version stats validate convert generate keys help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1605,7 +1674,7 @@ _trimtab() {
             return 0
             ;;
         trimtab__subcmd__trace__subcmd__help)
-            opts="stats validate convert generate help"
+            opts="stats validate convert generate keys help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1660,6 +1729,20 @@ _trimtab() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        trimtab__subcmd__trace__subcmd__help__subcmd__keys)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         trimtab__subcmd__trace__subcmd__help__subcmd__stats)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -1681,6 +1764,72 @@ _trimtab() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        trimtab__subcmd__trace__subcmd__keys)
+            opts="-q -h -V --format --max-input-tokens --start --trace-block --zero-output --lenient --max-dropped --strict-order --limit --duration --workload --instances --window --warmup-requests --seeds --quiet --no-progress --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-input-tokens)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --start)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trace-block)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --zero-output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-dropped)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --duration)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --instances)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warmup-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seeds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

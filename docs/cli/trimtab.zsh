@@ -304,6 +304,22 @@ _arguments "${_arguments_options[@]}" : \
 '::spec -- A spec, to run one of its cells; flags then change that cell:_files' \
 && ret=0
 ;;
+(render)
+_arguments "${_arguments_options[@]}" : \
+'--results=[The folder of the result files]:DIR:_files' \
+'-o+[Where the pages go]:DIR:_files' \
+'--out=[Where the pages go]:DIR:_files' \
+'--check[Writes nothing, and fails if a page is not what it would be]' \
+'-q[Print less\: no progress, no notes]' \
+'--quiet[Print less\: no progress, no notes]' \
+'--no-progress[Never draw a progress line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+'::pages -- The folder of the templates, and of `published.csv`:_files' \
+&& ret=0
+;;
 (trace)
 _arguments "${_arguments_options[@]}" : \
 '-q[Print less\: no progress, no notes]' \
@@ -429,6 +445,33 @@ _arguments "${_arguments_options[@]}" : \
 ':name -- Generator (see `trimtab list workloads`):_default' \
 && ret=0
 ;;
+(keys)
+_arguments "${_arguments_options[@]}" : \
+'--format=[Force the trace format (see \`trimtab list formats\`)]:NAME:_default' \
+'--max-input-tokens=[Cut prompts to N tokens, keeping the head]:N:_default' \
+'--start=[Begin at this time of the trace, which becomes 0]:SECONDS:_default' \
+'--trace-block=[Tokens of one block id of the trace, when they are not those of its format]:N:_default' \
+'--zero-output=[Requests without output\: drop, or one (token, which is what a prefill yields)]:ZERO_OUTPUT:_default' \
+'--max-dropped=[The share of rows that may be skipped, instead of 0.01]:SHARE:_default' \
+'--limit=[The first N requests]:N:_default' \
+'--duration=[The requests of this many seconds]:SECONDS:_default' \
+'--workload=[Generated workload instead of a trace]:NAME:_default' \
+'--instances=[Members of the cluster\: a prefix with more than 2/N of the recent requests gets longer keys]:N:_default' \
+'--window=[Recent requests that shares are taken over]:N:_default' \
+'--warmup-requests=[Requests that are not counted]:N:_default' \
+'*--seeds=[Seeds of the generator; shares are means over them]:N,N,...:_default' \
+'--lenient[Skip and count faulty rows, up to 1 % of them]' \
+'--strict-order[Refuse times that decrease, instead of sorting]' \
+'-q[Print less\: no progress, no notes]' \
+'--quiet[Print less\: no progress, no notes]' \
+'--no-progress[Never draw a progress line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+'::file -- Trace file; compressed ones and Parquet too:_files' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_trimtab__subcmd__trace__subcmd__help_commands" \
@@ -454,6 +497,10 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (generate)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(keys)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -513,7 +560,7 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 '-V[Print version]' \
 '--version[Print version]' \
-':kind -- schedulers, workloads, evictions, autoscalers, models, hardware, formats or figures:_default' \
+':kind -- schedulers, workloads, evictions, autoscalers, admissions, models, hardware, formats or figures:_default' \
 && ret=0
 ;;
 (fuzz)
@@ -543,7 +590,7 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 '-V[Print version]' \
 '--version[Print version]' \
-'*::what -- `NAME`, or `scheduler`, `workload`, `eviction`, `autoscaler`, `model` or `hardware` and a name:_default' \
+'*::what -- `NAME`, or `scheduler`, `workload`, `eviction`, `autoscaler`, `admission`, `model` or `hardware` and a name:_default' \
 && ret=0
 ;;
 (calibrate)
@@ -653,6 +700,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(render)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (trace)
 _arguments "${_arguments_options[@]}" : \
 ":: :_trimtab__subcmd__help__subcmd__trace_commands" \
@@ -678,6 +729,10 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (generate)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(keys)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -739,6 +794,7 @@ _trimtab_commands() {
 'plot:Figures from stored results' \
 'report:Stored results as one HTML file, for people' \
 'timeline:A window of one simulation for Perfetto, event by event' \
+'render:Pages whose numbers come from result files' \
 'trace:Look at traces' \
 'cache:Replay only the caches\: policies by capacities, no timing' \
 'list:What there is to choose from' \
@@ -804,6 +860,7 @@ _trimtab__subcmd__help_commands() {
 'plot:Figures from stored results' \
 'report:Stored results as one HTML file, for people' \
 'timeline:A window of one simulation for Perfetto, event by event' \
+'render:Pages whose numbers come from result files' \
 'trace:Look at traces' \
 'cache:Replay only the caches\: policies by capacities, no timing' \
 'list:What there is to choose from' \
@@ -881,6 +938,11 @@ _trimtab__subcmd__help__subcmd__plot_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab help plot commands' commands "$@"
 }
+(( $+functions[_trimtab__subcmd__help__subcmd__render_commands] )) ||
+_trimtab__subcmd__help__subcmd__render_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab help render commands' commands "$@"
+}
 (( $+functions[_trimtab__subcmd__help__subcmd__report_commands] )) ||
 _trimtab__subcmd__help__subcmd__report_commands() {
     local commands; commands=()
@@ -913,6 +975,7 @@ _trimtab__subcmd__help__subcmd__trace_commands() {
 'validate:Read it all and say what is wrong with it' \
 'convert:Write it in the canonical form\: JSON lines, compressed if the name ends in .zst or .gz; Parquet for .parquet' \
 'generate:Write a generated workload in the same form' \
+'keys:How long the adaptive keys of DualMap become\: shares of requests by blocks of their key, as CSV' \
     )
     _describe -t commands 'trimtab help trace commands' commands "$@"
 }
@@ -925,6 +988,11 @@ _trimtab__subcmd__help__subcmd__trace__subcmd__convert_commands() {
 _trimtab__subcmd__help__subcmd__trace__subcmd__generate_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab help trace generate commands' commands "$@"
+}
+(( $+functions[_trimtab__subcmd__help__subcmd__trace__subcmd__keys_commands] )) ||
+_trimtab__subcmd__help__subcmd__trace__subcmd__keys_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab help trace keys commands' commands "$@"
 }
 (( $+functions[_trimtab__subcmd__help__subcmd__trace__subcmd__stats_commands] )) ||
 _trimtab__subcmd__help__subcmd__trace__subcmd__stats_commands() {
@@ -955,6 +1023,11 @@ _trimtab__subcmd__merge_commands() {
 _trimtab__subcmd__plot_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab plot commands' commands "$@"
+}
+(( $+functions[_trimtab__subcmd__render_commands] )) ||
+_trimtab__subcmd__render_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab render commands' commands "$@"
 }
 (( $+functions[_trimtab__subcmd__report_commands] )) ||
 _trimtab__subcmd__report_commands() {
@@ -988,6 +1061,7 @@ _trimtab__subcmd__trace_commands() {
 'validate:Read it all and say what is wrong with it' \
 'convert:Write it in the canonical form\: JSON lines, compressed if the name ends in .zst or .gz; Parquet for .parquet' \
 'generate:Write a generated workload in the same form' \
+'keys:How long the adaptive keys of DualMap become\: shares of requests by blocks of their key, as CSV' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'trimtab trace commands' commands "$@"
@@ -1009,6 +1083,7 @@ _trimtab__subcmd__trace__subcmd__help_commands() {
 'validate:Read it all and say what is wrong with it' \
 'convert:Write it in the canonical form\: JSON lines, compressed if the name ends in .zst or .gz; Parquet for .parquet' \
 'generate:Write a generated workload in the same form' \
+'keys:How long the adaptive keys of DualMap become\: shares of requests by blocks of their key, as CSV' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'trimtab trace help commands' commands "$@"
@@ -1028,6 +1103,11 @@ _trimtab__subcmd__trace__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab trace help help commands' commands "$@"
 }
+(( $+functions[_trimtab__subcmd__trace__subcmd__help__subcmd__keys_commands] )) ||
+_trimtab__subcmd__trace__subcmd__help__subcmd__keys_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab trace help keys commands' commands "$@"
+}
 (( $+functions[_trimtab__subcmd__trace__subcmd__help__subcmd__stats_commands] )) ||
 _trimtab__subcmd__trace__subcmd__help__subcmd__stats_commands() {
     local commands; commands=()
@@ -1037,6 +1117,11 @@ _trimtab__subcmd__trace__subcmd__help__subcmd__stats_commands() {
 _trimtab__subcmd__trace__subcmd__help__subcmd__validate_commands() {
     local commands; commands=()
     _describe -t commands 'trimtab trace help validate commands' commands "$@"
+}
+(( $+functions[_trimtab__subcmd__trace__subcmd__keys_commands] )) ||
+_trimtab__subcmd__trace__subcmd__keys_commands() {
+    local commands; commands=()
+    _describe -t commands 'trimtab trace keys commands' commands "$@"
 }
 (( $+functions[_trimtab__subcmd__trace__subcmd__stats_commands] )) ||
 _trimtab__subcmd__trace__subcmd__stats_commands() {
