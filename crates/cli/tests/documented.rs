@@ -78,3 +78,38 @@ fn every_example_runs() {
     }
     assert!(specs >= 4, "{specs}");
 }
+
+/// The pages of the project, but for templates of pages.
+fn pages(folder: &Path, into: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the project") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("docs/pages") {
+            pages(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut all: Vec<_> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|page| root.join(page)).into();
+    for folder in ["docs", "results/published", "traces"] {
+        pages(&root.join(folder), &mut all);
+    }
+    let (mut links, mut dead) = (0, Vec::new());
+    for page in all {
+        let text = fs::read_to_string(&page).expect("a page");
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if !target.is_empty() && !target.starts_with("http") {
+                links += 1;
+                let to = page.parent().expect("in a folder").join(target);
+                dead.extend((!to.exists()).then(|| format!("{}: {target}", page.display())));
+            }
+        }
+    }
+    assert!(links > 50, "{links}");
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
