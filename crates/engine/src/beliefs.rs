@@ -149,6 +149,11 @@ impl Beliefs {
     /// The router knows that an instance stopped: it believes nothing of it any more.
     pub(crate) fn forget(&mut self, index: usize, now: SimTime) {
         self.thaw(index);
+        if let Some(outbox) = self.outboxes.get_mut(index) {
+            // It needs no reports to know that, nor could one of them be lost.
+            outbox.changes.clear();
+            self.index.forget(u32::try_from(index).expect("instance ids are 32 bits"));
+        }
         if !self.shadows.is_empty() {
             self.shadows[index].set_clock(now);
             self.shadows[index].flush();

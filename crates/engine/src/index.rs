@@ -35,6 +35,14 @@ impl PrefixIndex {
         }
     }
 
+    /// An instance holds nothing.
+    pub(crate) fn forget(&mut self, instance: u32) {
+        self.holders.retain(|_, holders| {
+            holders.retain(|&(holder, _)| holder != instance);
+            !holders.is_empty()
+        });
+    }
+
     fn holders(&self, key: u64) -> &[(u32, u32)] {
         self.holders.get(&key).map_or(&[], Vec::as_slice)
     }

@@ -95,25 +95,27 @@ impl Reports {
         }
     }
 
-    /// Takes all instances' reports, if it is time to, and hands over those that arrive now. Tells whether there were any.
+    /// Takes all instances' reports, if it is time to, and hands over those that arrive now. Tells whether any says something
+    /// new.
     pub(crate) fn pass(&mut self, now: SimTime, instances: &[RefCell<Instance>]) -> bool {
-        let taken = self.every > SimTime::ZERO && self.next == now;
-        if taken {
-            self.take(now, instances);
+        let mut news = false;
+        if self.every > SimTime::ZERO && self.next == now {
+            news = self.take(now, instances);
         }
-        let mut arrived = false;
         while let Some(first) = self.coming.first_entry().filter(|first| first.key().0 == now) {
             let ((.., instance), report) = first.remove_entry();
             if !self.frozen[instance] && report.snapshot.at > self.latest[instance].snapshot.at {
                 self.latest[instance] = report;
+                news = true;
             }
-            arrived = true;
         }
-        taken || arrived
+        news
     }
 
-    /// All instances report. What they report while the router hears nothing of them is lost.
-    fn take(&mut self, now: SimTime, instances: &[RefCell<Instance>]) {
+    /// All instances report; tells whether any report is there at once. What they report while the router hears nothing of them
+    /// is lost.
+    fn take(&mut self, now: SimTime, instances: &[RefCell<Instance>]) -> bool {
+        let mut there = false;
         for (index, cell) in instances.iter().enumerate().filter(|&(index, _)| !self.frozen[index]) {
             let Some(arrival) = self.channels[index].arrival(self.count, now) else { continue };
             let mut it = cell.borrow_mut();
@@ -122,11 +124,13 @@ impl Reports {
             drop(it);
             if arrival == now {
                 self.latest[index] = report;
+                there = true;
             } else {
                 self.coming.insert((arrival, self.count, index), report);
             }
         }
         self.count += 1;
         self.next = now + self.every;
+        there
     }
 }

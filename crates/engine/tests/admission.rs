@@ -9,10 +9,12 @@ use std::sync::Arc;
 use common::generate::Case;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use trimtab_core::{FixedWorkload, PS_PER_S, PrefixForest, Prompt, Request, RngStreams, SimTime};
+use trimtab_core::{
+    FixedWorkload, InstanceId, PS_PER_S, PrefixForest, Prompt, Request, RequestId, RngStreams, SimTime, Workload,
+};
 use trimtab_engine::cost::Linear;
 use trimtab_engine::{
-    AdmissionConfig, CacheConfig, Clients, ClusterConfig, Lag, Outcome, RunResult, Stepping, build_context, run,
+    AdmissionConfig, CacheConfig, Change, Clients, ClusterConfig, Lag, Outcome, RunResult, Stepping, build_context, run,
 };
 use trimtab_sched::admissions::{ADMISSIONS, admission_by_name};
 use trimtab_sched::{
@@ -171,6 +173,74 @@ proptest! {
             prop_assert_eq!(record.asked, record.let_in + record.rejected + record.expired + record.left);
         }
     }
+}
+
+/// Clients that ask again come to a router that takes one decision at a time in the same way, with a gate or without.
+#[test]
+fn a_gate_that_is_wide_open_changes_nothing() {
+    let mut retries = 0;
+    for seed in 0..1000 {
+        let case = Case::new(seed);
+        if case.config.clients.is_none() {
+            continue;
+        }
+        let mut config = case.config.clone();
+        (config.router.serial, config.router.decision) = (true, SimTime(40));
+        let without = go(&config, Stepping::Macro, &case.workload);
+        config.admission = vec![stage(&config, "token-bucket", json!({ "rate": 1e9, "burst": 1e6 }))];
+        let with = go(&config, Stepping::Macro, &case.workload);
+        assert_eq!(with.rows, without.rows, "seed {seed}");
+        retries += with.rows.iter().map(|row| u64::from(row.retries)).sum::<u64>();
+    }
+    assert!(retries > 100, "clients ask again: {retries}");
+}
+
+/// Each turn comes when the one before it has ended.
+struct Turns {
+    forest: PrefixForest,
+    next: Option<Request>,
+    left: u32,
+}
+
+impl Workload for Turns {
+    fn forest(&self) -> &PrefixForest {
+        &self.forest
+    }
+
+    fn peek(&mut self) -> Option<SimTime> {
+        self.next.map(|request| request.arrival)
+    }
+
+    fn next(&mut self) -> Option<Request> {
+        self.next.take()
+    }
+
+    fn is_open(&self) -> bool {
+        false
+    }
+
+    fn ended(&mut self, request: RequestId, now: SimTime) {
+        if self.left > 0 {
+            self.left -= 1;
+            let prompt = Prompt { leaf: None, tokens: 100 };
+            self.next = Some(Request::new(request.0 + 1, SimTime(now.0 + PS_PER_S), prompt, 1));
+        }
+    }
+}
+
+/// All instances fail for good: every turn waits at the gate until nothing more can happen, and makes room for the next one.
+#[test]
+fn those_who_wait_in_vain_make_room() {
+    let mut config = one_at_a_time();
+    let params = json!({ "detector": "concurrency-requests", "requests": 1.0, "max_waiting": 1 });
+    config.admission = vec![stage(&config, "flow-control", params)];
+    config.dynamics.events = vec![(SimTime::ZERO, Change::Fail { instance: InstanceId(0), repair: None })];
+    let first = Request::new(0, SimTime(PS_PER_S), Prompt { leaf: None, tokens: 100 }, 1);
+    let mut turns = Turns { forest: PrefixForest::new(), next: Some(first), left: 3 };
+    let result = run(&config, &DEF, Box::new(Cycle(0)), &mut turns);
+    let record = result.admission.expect("there is a gate")[0];
+    assert_eq!((record.asked, record.waited, record.expired, record.rejected), (4, 4, 4, 0), "{record:?}");
+    assert!(result.rows.iter().all(|row| row.outcome == Outcome::Rejected));
 }
 
 #[test]

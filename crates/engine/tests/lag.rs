@@ -16,7 +16,7 @@ use trimtab_engine::{
     CacheConfig, Change, ClusterConfig, Lag, Outcome, PrefixSignal, RouterConfig, Row, SignalsConfig, Stepping, run,
 };
 use trimtab_sched::{
-    Actions, Arrival, ClusterView, Counters, Decision, History, Scheduler, SchedulerDef, Signals, no_params,
+    Actions, Arrival, ClusterView, Counters, Decision, History, Hook, Scheduler, SchedulerDef, Signals, no_params,
 };
 
 const fn def(signals: Signals) -> SchedulerDef {
@@ -312,18 +312,23 @@ fn beliefs_are_written_down_beside_the_truth() {
     let shadow = PrefixSignal::Shadow { capacity_tokens: None, ttl: None };
     let events = |delay| PrefixSignal::Events { lag: Lag::of(SimTime(delay)) };
     let lost = PrefixSignal::Events { lag: lag(0, 0, 0, 1.0) };
-    // Signal, whether the cache is lost in between, when the second comes; of that, what is believed, cached, found.
-    for (prefix, flush, second, expected) in [
-        (PrefixSignal::Oracle, false, 10_000, [96, 96, 96]),
-        (PrefixSignal::Oracle, true, 10_000, [0, 0, 0]),
-        (PrefixSignal::Oracle, false, 5, [0, 0, 96]),
-        (events(100), false, 10_000, [96, 96, 96]),
-        (events(9_500), false, 10_000, [0, 96, 96]),
-        (events(1_000), true, 5_500, [96, 0, 0]),
-        (lost, false, 10_000, [0, 96, 96]),
-        (shadow, false, 10_000, [96, 96, 96]),
-        (shadow, true, 10_000, [96, 0, 0]),
-        (shadow, false, 5, [96, 0, 96]),
+    let flush = Some(Change::Flush(InstanceId(0)));
+    let fail = Some(Change::Fail { instance: InstanceId(0), repair: Some(SimTime(1)) });
+    // Signal, what happens in between, when the second comes; of that, what is believed, cached, found.
+    for (prefix, between, second, expected) in [
+        (PrefixSignal::Oracle, None, 10_000, [96, 96, 96]),
+        (PrefixSignal::Oracle, flush, 10_000, [0, 0, 0]),
+        (PrefixSignal::Oracle, None, 5, [0, 0, 96]),
+        (events(100), None, 10_000, [96, 96, 96]),
+        (events(9_500), None, 10_000, [0, 96, 96]),
+        (events(1_000), flush, 5_500, [96, 0, 0]),
+        (lost, None, 10_000, [0, 96, 96]),
+        (shadow, None, 10_000, [96, 96, 96]),
+        (shadow, flush, 10_000, [96, 0, 0]),
+        (shadow, None, 5, [96, 0, 96]),
+        // Of an instance that failed nothing is believed, whatever reports are on their way or lost.
+        (events(4_500), fail, 10_000, [0, 0, 0]),
+        (events(1_000), fail, 5_500, [0, 0, 0]),
     ] {
         let mut instance = Case::steady(0).config.instances[0].clone();
         instance.cost = Arc::new(Linear { step: 10, per_prefill_token: 10, per_seq: 0, per_context: 0 });
@@ -335,13 +340,11 @@ fn beliefs_are_written_down_beside_the_truth() {
         let requests = vec![Request::new(0, SimTime(0), prompt, 2), Request::new(1, SimTime(second), prompt, 2)];
         let mut config = ClusterConfig::new(vec![instance]);
         config.signals.prefix = prefix;
-        if flush {
-            config.dynamics.events = vec![(SimTime(5_000), Change::Flush(InstanceId(0)))];
-        }
+        config.dynamics.events = between.map(|change| (SimTime(5_000), change)).into_iter().collect();
         let workload = &mut FixedWorkload::new(forest, requests);
         let rows = run(&config, &def(Signals::NONE), Box::new(First), workload).rows;
         let seen = [rows[1].believed_tokens, rows[1].cached_tokens, rows[1].hit_tokens];
-        assert_eq!(seen, expected, "{prefix:?}, flush {flush}, second at {second}");
+        assert_eq!(seen, expected, "{prefix:?}, {between:?}, second at {second}");
         assert_eq!((rows[0].believed_tokens, rows[0].cached_tokens), (0, 0));
     }
 }
@@ -371,5 +374,38 @@ impl Scheduler for Cycle {
     fn route(&mut self, _: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
         self.0 += 1;
         Decision::Route(view.members()[self.0 % view.members().len()])
+    }
+}
+
+/// Counts how often it is told of fresh reports.
+struct Told(Arc<Mutex<u32>>);
+
+impl Scheduler for Told {
+    fn route(&mut self, _: &Arrival<'_>, view: &ClusterView<'_>, _: &mut Actions) -> Decision {
+        Decision::Route(view.members()[0])
+    }
+
+    fn hook(&mut self, hook: &Hook, _: &ClusterView<'_>, _: &mut Actions) {
+        *self.0.lock().expect("one thread") += u32::from(*hook == Hook::Snapshots);
+    }
+}
+
+/// Two requests 10,000 ps apart; reports every 1,000 ps.
+#[test]
+fn only_reports_that_arrive_are_news() {
+    for (load, expected) in
+        [(lag(1_000, 0, 0, 0.0), 9..=11), (lag(1_000, 5_500, 0, 0.0), 4..=6), (lag(1_000, 0, 0, 1.0), 0..=0)]
+    {
+        let mut instance = Case::steady(0).config.instances[0].clone();
+        instance.cost = Arc::new(Linear { step: 10, per_prefill_token: 0, per_seq: 0, per_context: 0 });
+        let request = |id: u32, at| Request::new(id, SimTime(at), Prompt { leaf: None, tokens: 1 }, 1);
+        let workload = &mut FixedWorkload::new(PrefixForest::new(), vec![request(0, 0), request(1, 10_000)]);
+        let signals = SignalsConfig { load, ..SignalsConfig::default() };
+        let config = ClusterConfig { signals, ..ClusterConfig::new(vec![instance]) };
+        let told = Arc::new(Mutex::new(0));
+        let hears = SchedulerDef { hooks: true, ..def(Signals { snapshots: true, ..Signals::NONE }) };
+        run(&config, &hears, Box::new(Told(told.clone())), workload);
+        let told = *told.lock().expect("one thread");
+        assert!(expected.contains(&told), "{load:?}: {told} times");
     }
 }

@@ -148,3 +148,24 @@ fn pictures_of_the_caches_merge_at_a_sync() {
         assert_eq!(rows[1].believed_tokens, believed, "{prefix:?}, sync {sync}, {split:?}, fails {fails}");
     }
 }
+
+/// An instance that began to leave between the sending and the sync was forgotten, and nobody learns of it again.
+#[test]
+fn nothing_is_learnt_of_who_leaves() {
+    for (leaves, expected) in [(None, 1), (Some(Change::Restart(InstanceId(0))), 0)] {
+        let mut instance = Case::steady(0).config.instances[0].clone();
+        instance.cost = Arc::new(Linear { step: 10, per_prefill_token: 10, per_seq: 0, per_context: 0 });
+        (instance.kv_blocks, instance.block_tokens, instance.watermark_blocks) = (100, 16, 0);
+        (instance.max_batched_tokens, instance.max_seqs) = (200, 1);
+        let router = RouterConfig { replicas: 2, sync: SimTime(700), ..RouterConfig::default() };
+        let mut config = ClusterConfig { router, ..ClusterConfig::new(vec![instance]) };
+        // The request takes until 1,010.
+        config.dynamics.events = leaves.map(|change| (SimTime(500), change)).into_iter().collect();
+        let request = Request::new(0, SimTime(0), Prompt { leaf: None, tokens: 100 }, 1);
+        let notes = Arc::new(Mutex::new(Notes::default()));
+        let noting = |number| Box::new(Noting { number, route: vec![0], notes: notes.clone() }) as Box<dyn Scheduler>;
+        let schedulers = (0..2).map(noting).collect();
+        run_replicas(&config, &DEF, schedulers, &mut FixedWorkload::new(PrefixForest::new(), vec![request]));
+        assert_eq!(notes.lock().expect("one thread").learnt.len(), expected, "{leaves:?}");
+    }
+}

@@ -96,7 +96,7 @@ impl Actions {
 
     /// For a policy with a prefix index of its own: how many leading tokens of a request it expects to find cached where it
     /// sends it. Otherwise the router's prefix signal counts as what it believes. Nothing but a metric depends on it.
-    pub fn expect(&mut self, request: RequestId, hit_tokens: u32) {
+    pub fn expect_hit(&mut self, request: RequestId, hit_tokens: u32) {
         self.expected.push((request, hit_tokens));
     }
 

@@ -74,8 +74,8 @@ impl Simulation<'_> {
         let unknown = !seq.known && seq.feedback.is_none();
         let ttft = self.rows[request.id.index()].first_token.saturating_since(request.arrival);
         let first_token = unknown.then_some(Hook::FirstToken { request: request.id, instance, ttft });
-        let lost = self.now + self.feedback.timeout;
-        let mut arrival = self.travel(slot, 1).unwrap_or(lost);
+        let lost = || self.now.checked_add(self.feedback.timeout).unwrap_or(SimTime::MAX);
+        let mut arrival = self.travel(slot, 1).unwrap_or_else(lost);
         if let Some((before, word)) = seq.feedback.and_then(|event| self.feedback.coming.get_mut(&event)) {
             word.slot = None;
             arrival = arrival.max(*before);

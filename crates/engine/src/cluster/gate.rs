@@ -43,11 +43,6 @@ impl Gate {
         self.stirred = true;
     }
 
-    /// Whether there is none.
-    pub(super) fn is_open(&self) -> bool {
-        self.stages.is_empty()
-    }
-
     pub(super) fn is_waited_at(&self) -> bool {
         self.stages.iter().any(|stage| stage.waiting > 0)
     }
@@ -165,8 +160,10 @@ impl Simulation<'_> {
             self.slots.values().copied().filter(|&slot| self.seqs[slot].gate.is_some()).collect();
         waiting.sort_unstable_by_key(|&slot| self.seqs[slot].request.id);
         for &slot in &waiting {
-            let number = self.leave_queue(slot);
-            self.gate.stages[number].record.expired += 1;
+            let (number, request) = (self.leave_queue(slot), self.seqs[slot].request.id);
+            let stage = &mut self.gate.stages[number];
+            stage.record.expired += 1;
+            stage.admission.as_mut().expect("it is asked one thing at a time").gone(request);
             self.conclude(slot, Outcome::Rejected);
         }
         !waiting.is_empty()

@@ -156,8 +156,8 @@ impl Simulation<'_> {
         }
         for Sent { by, request, to, life } in std::mem::take(&mut self.replicas.sent) {
             let instance = InstanceId::from_index(to);
-            // What an instance had is lost when it stops.
-            if self.fleet.life(to) != life {
+            // What an instance had is lost when it stops, and forgotten when it leaves.
+            if self.fleet.life(to) != life || self.fleet.members.binary_search(&instance).is_err() {
                 continue;
             }
             let forest = self.workload.forest();

@@ -170,7 +170,7 @@ impl Simulation<'_> {
         let Some(clients) = self.config.clients else { return false };
         let seq = &mut self.seqs[slot];
         (seq.hung_up, seq.patience, seq.generated) = (false, None, 0);
-        seq.let_in = self.gate.is_open();
+        seq.let_in = false;
         seq.start_over();
         if seq.retries.hung_up == clients.retries {
             return false;

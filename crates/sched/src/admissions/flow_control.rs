@@ -196,7 +196,7 @@ impl Admission for FlowControl {
 
     fn next(&mut self, view: &ClusterView<'_>) -> Option<(RequestId, bool)> {
         if let Some(ttl) = self.ttl
-            && let Some((since, request)) = self.oldest().filter(|&(since, _)| since + ttl <= view.now())
+            && let Some((since, request)) = self.oldest().filter(|&(since, _)| view.now().saturating_since(since) >= ttl)
         {
             let _ = since;
             self.gone(request);
@@ -213,7 +213,7 @@ impl Admission for FlowControl {
 
     fn wake(&self) -> Option<SimTime> {
         let (since, _) = self.oldest()?;
-        self.ttl.map(|ttl| since + ttl)
+        self.ttl.and_then(|ttl| since.checked_add(ttl))
     }
 
     fn gone(&mut self, request: RequestId) {

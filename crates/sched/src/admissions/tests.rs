@@ -142,6 +142,19 @@ fn a_bucket_of_tokens_goes_into_debt_for_the_large_and_no_further() {
     );
 }
 
+/// Costs and spans beyond what the clock holds: the bucket never fills again, nobody is turned away for waiting.
+#[test]
+fn what_outlasts_the_clock_never_comes() {
+    let ask = |at, verdict| Ask(at, CALM, 0, 0, 2000, verdict);
+    check(
+        "token-bucket",
+        &json!({ "rate": 1e-4, "burst": 1.0, "unit": "tokens", "over": "wait", "ttl_s": 18_000_000.0 }),
+        &[ask(1e6, Admit), ask(1e6, Wait), Wake(None), Next(1.1e6, CALM, &[], &[])],
+    );
+    let patient = json!({ "ttl_s": 18_000_000.0 });
+    check("flow-control", &patient, &[Ask(1e6, FULL, 1, 0, 1, Wait), Wake(None), Next(1.1e6, FULL, &[], &[])]);
+}
+
 #[test]
 fn a_bucket_keeps_its_queue() {
     let ask = |at, verdict| Ask(at, CALM, 0, 0, 100, verdict);
@@ -265,6 +278,7 @@ fn parameters_that_make_no_sense_are_refused() {
         ("token-bucket", json!({ "rate": 0.0 })),
         ("token-bucket", json!({ "burst": 0.5 })),
         ("token-bucket", json!({ "ttl_s": -1.0 })),
+        ("token-bucket", json!({ "rate": 1.0, "burst": 1e9, "unit": "tokens" })),
         ("flow-control", json!({ "limit": 0.0 })),
         ("flow-control", json!({ "detector": "thermometer" })),
         ("shedding", json!({ "stale_ms": -1.0 })),

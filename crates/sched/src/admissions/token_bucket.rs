@@ -33,6 +33,7 @@ pub(super) const DEF: AdmissionDef = AdmissionDef {
         let params: Params = typed(params)?;
         require(params.rate > 0.0 && params.rate <= 1e9, "rate", "above 0, up to 1e9 a second")?;
         require(params.burst >= 1.0 && params.burst <= 1e12, "burst", "at least 1, up to 1e12")?;
+        require(params.burst / params.rate <= 1e7, "burst", "what flows in within 1e7 s, which the clock holds")?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1000")]
         let unit_ps = libm::round(PS_PER_S as f64 / params.rate) as u64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
@@ -110,17 +111,18 @@ struct Bucket {
 impl Bucket {
     /// When there is enough for a request of this cost.
     fn ready(&self, cost: u64, depth: u64) -> u64 {
-        (self.full_at + cost.min(depth)).saturating_sub(depth)
+        self.full_at.checked_add(cost.min(depth)).map_or(u64::MAX, |full| full.saturating_sub(depth))
     }
 
     fn take(&mut self, cost: u64, now: u64) {
-        self.full_at = self.full_at.max(now) + cost;
+        // A debt that outlasts the clock is never paid.
+        self.full_at = self.full_at.max(now).saturating_add(cost);
     }
 
     /// When the first that waits is let in or turned away.
     fn turn(&self, depth: u64, ttl: Option<SimTime>) -> Option<(u64, bool)> {
         let &(_, since, cost) = self.waiting.front()?;
-        let (ready, until) = (self.ready(cost, depth), ttl.map_or(u64::MAX, |ttl| (since + ttl).0));
+        let (ready, until) = (self.ready(cost, depth), ttl.map_or(u64::MAX, |ttl| since.0.saturating_add(ttl.0)));
         Some(if ready <= until { (ready, true) } else { (until, false) })
     }
 }
@@ -128,7 +130,7 @@ impl Bucket {
 impl Admission for TokenBucket {
     fn ask(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>) -> Verdict {
         let units = if self.params.unit == Unit::Requests { 1 } else { u64::from(arrival.prompt.tokens) };
-        let cost = units * self.unit_ps;
+        let cost = units.saturating_mul(self.unit_ps);
         let now = view.now().0;
         let key = if self.params.per == Per::All { 0 } else { arrival.tenant.0 };
         let bucket = self.buckets.entry(key).or_default();
@@ -156,7 +158,7 @@ impl Admission for TokenBucket {
 
     fn wake(&self) -> Option<SimTime> {
         let turns = self.buckets.values().filter_map(|bucket| bucket.turn(self.depth_ps, self.ttl));
-        turns.map(|(at, _)| SimTime(at)).min()
+        turns.map(|(at, _)| SimTime(at)).min().filter(|&at| at < SimTime::MAX)
     }
 
     fn gone(&mut self, request: RequestId) {

@@ -144,7 +144,7 @@ impl Scheduler for ApproxRadix {
         };
         if self.params.index == Index::Sent {
             let block = self.params.block_tokens;
-            actions.expect(arrival.id, self.matched[chosen.index()] * block);
+            actions.expect_hit(arrival.id, self.matched[chosen.index()] * block);
         }
         self.remember(view.now(), chosen);
         Decision::Route(chosen)

@@ -120,7 +120,7 @@ impl Scheduler for PrefixAware {
             self.ties.any(&self.longest).expect("some member has the longest match")
         };
         self.rates.record(view.now(), chosen);
-        actions.expect(arrival.id, self.matched[chosen.index()]);
+        actions.expect_hit(arrival.id, self.matched[chosen.index()]);
         self.remember(arrival, chosen);
         Decision::Route(chosen)
     }

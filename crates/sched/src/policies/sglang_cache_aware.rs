@@ -203,7 +203,7 @@ impl Scheduler for CacheAware {
             return Decision::Route(view.members()[0]);
         }
         let named = found.worker == Some(chosen);
-        actions.expect(arrival.id, if named { found.tokens } else { 0 });
+        actions.expect_hit(arrival.id, if named { found.tokens } else { 0 });
         self.tree.insert(&self.text, chosen);
         Decision::Route(chosen)
     }

@@ -154,7 +154,7 @@ impl Scheduler for PrefixCache {
         if self.params.index == Index::Sent {
             // Only the candidates were looked up.
             let blocks = if self.candidates.contains(&chosen) { self.matched[chosen.index()] } else { 0 };
-            actions.expect(arrival.id, blocks * self.params.block_tokens);
+            actions.expect_hit(arrival.id, blocks * self.params.block_tokens);
             self.table.add(arrival, chosen, view.now());
         }
         Decision::Route(chosen)

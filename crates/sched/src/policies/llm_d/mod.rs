@@ -254,7 +254,7 @@ impl LlmD {
             }
         }
         if self.looks_up && !self.precise {
-            actions.expect(request.id, self.known.matched[chosen.index()] * self.known.block);
+            actions.expect_hit(request.id, self.known.matched[chosen.index()] * self.known.block);
         }
         self.remember(&request, chosen);
         self.spare = request.keys;
