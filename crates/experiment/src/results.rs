@@ -184,9 +184,10 @@ impl Store {
         self.dir.join("cells").join(format!("{id}.json"))
     }
 
-    /// A finished cell. A file that is damaged or not about this cell counts as missing.
+    /// A finished cell. A file that is damaged, if by no more than its last line break, or not about this cell counts as
+    /// missing.
     pub fn load(&self, id: &str) -> Option<CellResult> {
-        let text = fs::read_to_string(self.cell_path(id)).ok()?;
+        let text = fs::read_to_string(self.cell_path(id)).ok().filter(|text| text.ends_with('\n'))?;
         serde_json::from_str::<CellResult>(&text).ok().filter(|result| result.id == id)
     }
 

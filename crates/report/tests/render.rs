@@ -45,7 +45,7 @@ fn placeholders_become_numbers() {
         ("{{i.csv case=a label=two rate_rps=2.0 mean:x1}}", "0.9×"),
         ("{{i.csv case=a most:mean label:.0}}", "error: no number in `label`"),
         ("{{i.csv case=a most:mean rate_rps:.0}}", "2"),
-        ("{{i.csv least:mean@case most:mean mean:.1}}", "0.9"),
+        ("{{i.csv case!=d least:mean@case most:mean mean:.1}}", "0.9"),
         ("{{i.csv case!=b label!=one rate_rps=1 mean:.1}}", "1.0 (0.5 to 1.5)"),
         ("{{r.csv label=two rate_rps=1 ratio:+%0}}", "-20 % (-30 to -5 %)"),
         ("{{r.csv label=two rate_rps=1 capacity_lo_rps..capacity_hi_rps:.1}}", "4.0 to 5.0"),
