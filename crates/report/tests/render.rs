@@ -99,7 +99,7 @@ fn placeholders_become_numbers() {
         ("{{i.csv b mean:.1}}", "error: `b` is no condition"),
         ("{{j.csv mean:.1}}", "error: "),
         ("{{against none i.csv case=b mean \"x\"}}", "error: `none` does not stand once"),
-        ("{{table i.csv rows=label columns=rate_rps mean:.1}}", "error: 2 rows for one, 1: "),
+        ("{{table i.csv metric=ttft rows=label columns=rate_rps mean:.1}}", "error: 2 rows for one, 1: "),
         ("{{i.csv", "error: is never closed"),
     ] {
         match rendered(template) {
