@@ -1,7 +1,8 @@
 //! llm-d's flow control: while the pool is saturated, requests wait at the router, by priority and in turn by tenant.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use trimtab_core::{RequestId, SimTime};
 
@@ -58,7 +59,15 @@ pub(super) const DEF: AdmissionDef = AdmissionDef {
             stale: span("stale_ms", params.stale_ms / 1000.0)?,
         };
         let ttl = params.ttl_s.map(|seconds| span("ttl_s", seconds)).transpose()?;
-        Ok(Box::new(FlowControl { params, limits, ttl, bands: BTreeMap::new(), ages: VecDeque::new() }))
+        Ok(Box::new(FlowControl {
+            params,
+            limits,
+            ttl,
+            issued: 0,
+            waiting: BTreeMap::new(),
+            tickets: FxHashMap::default(),
+            bands: BTreeMap::new(),
+        }))
     },
 };
 
@@ -108,17 +117,28 @@ struct FlowControl {
     params: Params,
     limits: Limits,
     ttl: Option<SimTime>,
-    /// Those that wait, by priority.
+    issued: Ticket,
+    waiting: BTreeMap<Ticket, Waiter>,
+    tickets: FxHashMap<RequestId, Ticket>,
     bands: BTreeMap<i16, Band>,
-    /// All that wait, or have waited, in the order of coming.
-    ages: VecDeque<(SimTime, RequestId)>,
 }
 
-/// The requests of one priority.
+/// Numbers those that wait in the order of coming.
+type Ticket = u64;
+
+struct Waiter {
+    request: RequestId,
+    since: SimTime,
+    tokens: u64,
+    priority: i16,
+    flow: u16,
+}
+
+/// Those of one priority that wait.
 #[derive(Default)]
 struct Band {
-    /// By tenant, with their prompt tokens; none is empty.
-    flows: BTreeMap<u16, VecDeque<(RequestId, u64)>>,
+    /// By tenant; none is empty.
+    flows: BTreeMap<u16, BTreeSet<Ticket>>,
     /// Whose turn it was last.
     last: u16,
     waiting: usize,
@@ -126,34 +146,29 @@ struct Band {
 }
 
 impl Band {
-    /// The first of the next flow.
-    fn pop(&mut self) -> Option<RequestId> {
+    /// The first of the flow whose turn it is now.
+    fn turn(&mut self) -> Option<Ticket> {
         let after = self.last.checked_add(1).and_then(|next| self.flows.range(next..).next());
-        let (&flow, _) = after.or_else(|| self.flows.first_key_value())?;
-        let queue = self.flows.get_mut(&flow)?;
-        let (request, tokens) = queue.pop_front()?;
-        if queue.is_empty() {
-            self.flows.remove(&flow);
-        }
+        let (&flow, queue) = after.or_else(|| self.flows.first_key_value())?;
         self.last = flow;
-        self.waiting -= 1;
-        self.tokens -= tokens;
-        Some(request)
+        queue.first().copied()
     }
 
-    fn remove(&mut self, request: RequestId) -> bool {
-        let found = self.flows.iter_mut().find_map(|(&flow, queue)| {
-            let at = queue.iter().position(|&(other, _)| other == request)?;
-            let (_, tokens) = queue.remove(at)?;
-            Some((flow, tokens, queue.is_empty()))
-        });
-        let Some((flow, tokens, empty)) = found else { return false };
-        if empty {
-            self.flows.remove(&flow);
+    fn joins(&mut self, ticket: Ticket, waiter: &Waiter) {
+        self.flows.entry(waiter.flow).or_default().insert(ticket);
+        self.waiting += 1;
+        self.tokens += waiter.tokens;
+    }
+
+    fn leaves(&mut self, ticket: Ticket, waiter: &Waiter) {
+        if let Some(queue) = self.flows.get_mut(&waiter.flow) {
+            queue.remove(&ticket);
+            if queue.is_empty() {
+                self.flows.remove(&waiter.flow);
+            }
         }
         self.waiting -= 1;
-        self.tokens -= tokens;
-        true
+        self.tokens -= waiter.tokens;
     }
 }
 
@@ -162,13 +177,11 @@ impl FlowControl {
         self.params.detector.saturation(view, &self.limits) >= self.params.limit
     }
 
-    fn remove(&mut self, request: RequestId) -> bool {
-        self.bands.values_mut().any(|band| band.remove(request))
-    }
-
-    /// The oldest of those that wait.
-    fn oldest(&self) -> Option<(SimTime, RequestId)> {
-        self.ages.front().copied()
+    fn leaves(&mut self, ticket: Ticket) -> Option<RequestId> {
+        let waiter = self.waiting.remove(&ticket)?;
+        self.tickets.remove(&waiter.request);
+        self.bands.get_mut(&waiter.priority)?.leaves(ticket, &waiter);
+        Some(waiter.request)
     }
 }
 
@@ -187,37 +200,34 @@ impl Admission for FlowControl {
             return Verdict::Reject;
         }
         let flow = if fairness == Fairness::RoundRobin { arrival.tenant.0 } else { 0 };
-        band.flows.entry(flow).or_default().push_back((arrival.id, tokens));
-        band.waiting += 1;
-        band.tokens += tokens;
-        self.ages.push_back((view.now(), arrival.id));
+        let waiter = Waiter { request: arrival.id, since: view.now(), tokens, priority: arrival.priority, flow };
+        self.issued += 1;
+        band.joins(self.issued, &waiter);
+        self.tickets.insert(arrival.id, self.issued);
+        self.waiting.insert(self.issued, waiter);
         Verdict::Wait
     }
 
     fn next(&mut self, view: &ClusterView<'_>) -> Option<(RequestId, bool)> {
-        if let Some(ttl) = self.ttl
-            && let Some((since, request)) = self.oldest().filter(|&(since, _)| view.now().saturating_since(since) >= ttl)
-        {
-            let _ = since;
-            self.gone(request);
-            return Some((request, false));
+        let (&oldest, waiter) = self.waiting.first_key_value()?;
+        if self.ttl.is_some_and(|ttl| view.now().saturating_since(waiter.since) >= ttl) {
+            return self.leaves(oldest).map(|request| (request, false));
         }
-        let waits = self.bands.values().any(|band| band.waiting > 0);
-        if !waits || self.is_saturated(view) {
+        if self.is_saturated(view) {
             return None;
         }
-        let request = self.bands.values_mut().rev().find_map(Band::pop)?;
-        self.ages.retain(|&(_, other)| other != request);
-        Some((request, true))
+        let ticket = self.bands.values_mut().rev().find_map(Band::turn)?;
+        self.leaves(ticket).map(|request| (request, true))
     }
 
     fn wake(&self) -> Option<SimTime> {
-        let (since, _) = self.oldest()?;
-        self.ttl.and_then(|ttl| since.checked_add(ttl))
+        let (_, oldest) = self.waiting.first_key_value()?;
+        self.ttl.and_then(|ttl| oldest.since.checked_add(ttl))
     }
 
     fn gone(&mut self, request: RequestId) {
-        self.remove(request);
-        self.ages.retain(|&(_, other)| other != request);
+        if let Some(&ticket) = self.tickets.get(&request) {
+            self.leaves(ticket);
+        }
     }
 }

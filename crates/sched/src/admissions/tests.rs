@@ -241,6 +241,17 @@ fn flow_control_holds_back_while_the_pool_is_saturated() {
 }
 
 #[test]
+fn a_long_queue_is_kept_in_order() {
+    // Every second one hangs up. To look through all that wait for each would take minutes.
+    const MANY: u32 = 100_000;
+    let mut steps: Vec<Step> = (0..MANY).map(|_| Ask(0.0, FULL, 1, 0, 1, Wait)).collect();
+    steps.extend((0..MANY).filter(|id| id % 2 == 1).map(Gone));
+    let left: Vec<u32> = (0..MANY).step_by(2).collect();
+    steps.extend([Wake(Some(5.0)), Next(1.0, CALM, left.leak(), &[]), Wake(None)]);
+    check("flow-control", &json!({ "ttl_s": 5.0 }), &steps);
+}
+
+#[test]
 fn shedding_spares_the_urgent() {
     let ask = |look, priority, verdict| Ask(1.0, look, 0, priority, 100, verdict);
     check(
