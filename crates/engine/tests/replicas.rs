@@ -149,6 +149,32 @@ fn pictures_of_the_caches_merge_at_a_sync() {
     }
 }
 
+/// Round-robin gives one replica the even requests and the other the odd: the sample takes of both.
+#[test]
+fn beliefs_of_all_replicas_are_sampled() {
+    let mut instance = Case::steady(0).config.instances[0].clone();
+    instance.cost = Arc::new(Linear { step: 1, per_prefill_token: 0, per_seq: 0, per_context: 0 });
+    (instance.kv_blocks, instance.block_tokens, instance.watermark_blocks) = (1_000, 16, 0);
+    (instance.max_batched_tokens, instance.cache) = (1_000, CacheConfig::default());
+    let request = |id: u32| {
+        let prompt = Prompt { leaf: None, tokens: if id % 2 == 0 { 1_000 } else { 1 } };
+        Request::new(id, SimTime(u64::from(id) * 1_000), prompt, 1)
+    };
+    let requests: Vec<Request> = (0..640).map(request).collect();
+    let router = RouterConfig { replicas: 2, split: Split::RoundRobin, ..RouterConfig::default() };
+    let prefix = PrefixSignal::Shadow { capacity_tokens: None, ttl: None };
+    let signals = SignalsConfig { prefix, ..SignalsConfig::default() };
+    let config = ClusterConfig { router, signals, ..ClusterConfig::new(vec![instance]) };
+    let notes = Arc::new(Mutex::new(Notes::default()));
+    let noting = |number| Box::new(Noting { number, route: vec![0; 640], notes: notes.clone() }) as Box<dyn Scheduler>;
+    let schedulers = (0..2).map(noting).collect();
+    let result = run_replicas(&config, &DEF, schedulers, &mut FixedWorkload::new(PrefixForest::new(), requests));
+    let sampled = result.beliefs.expect("a router that can be wrong").prompt_tokens;
+    let (even, odd) = (sampled / 1_000, sampled % 1_000);
+    // One in 16 of 320 each: 20.
+    assert!((10..=30).contains(&even) && (10..=30).contains(&odd), "{even} of one and {odd} of the other");
+}
+
 /// An instance that began to leave between the sending and the sync was forgotten, and nobody learns of it again.
 #[test]
 fn nothing_is_learnt_of_who_leaves() {

@@ -220,7 +220,7 @@ pub struct Belief {
     pub missed: Option<f64>,
     /// Found at admission, and not believed at the decision.
     pub surprises: Option<f64>,
-    /// On all instances that could be chosen, at every 16th request's decisions: believed and not cached. Absent when the
+    /// On all instances that could be chosen, at the decisions for one request in 16: believed and not cached. Absent when the
     /// router sees the caches themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_anywhere: Option<f64>,

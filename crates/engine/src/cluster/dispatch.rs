@@ -1,6 +1,7 @@
 //! Asking the scheduler, and carrying out what it decides.
 
 use trimtab_core::{InstanceId, Request, RequestId, SimTime};
+use trimtab_sched::parts::mix64;
 use trimtab_sched::{Action, Actions, Arrival, ClusterView, Decision, Hook, Probe, Scheduler};
 
 use super::{Class, Simulation};
@@ -164,6 +165,7 @@ impl Simulation<'_> {
                 Action::Route { request, to } => {
                     let Some(slot) = self.unpark(replica, request) else { continue };
                     self.log(slot, Decided::Route(to), actions);
+                    self.sample_beliefs(slot);
                     self.dispatch(slot, to, SimTime::ZERO, Asked::of(request, actions));
                 }
                 Action::Reject { request } => {
@@ -268,11 +270,13 @@ impl Simulation<'_> {
         }
     }
 
-    /// Of every 16th request: what is believed of its prompt on all instances, against what is so.
+    /// Of one request in 16, drawn by its number: what is believed of its prompt on all instances, against what is so.
     fn sample_beliefs(&mut self, slot: u32) {
         let seq = &self.seqs[slot];
         let picture = self.picture(seq.replica);
-        let Some(sample) = self.sample.as_mut().filter(|_| seq.request.id.0.is_multiple_of(16)) else { return };
+        let Some(sample) = self.sample.as_mut().filter(|_| mix64(seq.request.id.0.into()).is_multiple_of(16)) else {
+            return;
+        };
         let (beliefs, forest) = (self.beliefs[picture].get_mut(), self.workload.forest());
         for &member in &self.fleet.members {
             let believed = beliefs.hit_tokens(seq, forest, member.index(), self.now, &self.instances);
