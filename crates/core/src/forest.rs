@@ -17,8 +17,14 @@ const ROOT: u32 = u32::MAX;
 /// whenever branches happen at multiples of `b` (see [`PrefixForest::blocks_before`]).
 #[derive(Clone, Debug, Default)]
 pub struct PrefixForest {
-    parent: Vec<u32>,
-    end: Vec<u32>,
+    nodes: Vec<Node>,
+}
+
+/// Side by side, because who walks a path reads both, and the nodes of a path lie far apart.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    parent: u32,
+    end: u32,
 }
 
 /// A node that cannot be added.
@@ -41,25 +47,24 @@ impl PrefixForest {
         if end <= parent.map_or(0, |p| self.end(p)) {
             return Err(ForestError::Empty);
         }
-        let id = u32::try_from(self.parent.len()).ok().filter(|&id| id != ROOT).ok_or(ForestError::Full)?;
-        self.parent.push(parent.map_or(ROOT, |p| p.0));
-        self.end.push(end);
+        let id = u32::try_from(self.nodes.len()).ok().filter(|&id| id != ROOT).ok_or(ForestError::Full)?;
+        self.nodes.push(Node { parent: parent.map_or(ROOT, |p| p.0), end });
         Ok(PrefixId(id))
     }
 
     /// How many nodes there are.
     pub fn len(&self) -> usize {
-        self.parent.len()
+        self.nodes.len()
     }
 
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
-        self.parent.is_empty()
+        self.nodes.is_empty()
     }
 
     /// The node before this one; `None` at the start of a prompt.
     pub fn parent(&self, id: PrefixId) -> Option<PrefixId> {
-        let parent = self.parent[id.index()];
+        let parent = self.nodes[id.index()].parent;
         (parent != ROOT).then_some(PrefixId(parent))
     }
 
@@ -70,7 +75,7 @@ impl PrefixForest {
 
     /// One past the last token position of the node.
     pub fn end(&self, id: PrefixId) -> u32 {
-        self.end[id.index()]
+        self.nodes[id.index()].end
     }
 
     /// The nodes of a prompt, first token first, appended to `path` (which is cleared).

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use trimtab_core::{PrefixForest, RngStreams, SimTime};
+use trimtab_core::{RngStreams, SimTime};
 
 use crate::cache::{Change, KvCache};
 use crate::channel::Channel;
@@ -162,12 +162,12 @@ impl Beliefs {
     }
 
     /// Takes note of a request that is sent to an instance now.
-    pub(crate) fn sent(&mut self, index: usize, seq: &Seq, forest: &PrefixForest, now: SimTime) {
+    pub(crate) fn sent(&mut self, index: usize, seq: &Seq, now: SimTime) {
         if self.shadows.is_empty() {
             return;
         }
         self.expire(index, now);
-        let chain = seq.chain(forest, self.config(index));
+        let chain = seq.chain(self.config(index));
         let cache = &mut self.shadows[index];
         cache.set_clock(now);
         let blocks = chain.blocks().min(u32::try_from(cache.total()).unwrap_or(u32::MAX));
@@ -180,24 +180,17 @@ impl Beliefs {
     }
 
     /// Leading prompt tokens of a request believed cached at an instance.
-    pub(crate) fn hit_tokens(
-        &mut self,
-        seq: &Seq,
-        forest: &PrefixForest,
-        index: usize,
-        now: SimTime,
-        instances: &[RefCell<Instance>],
-    ) -> u32 {
+    pub(crate) fn hit_tokens(&mut self, seq: &Seq, index: usize, now: SimTime, instances: &[RefCell<Instance>]) -> u32 {
         match self.signal {
             PrefixSignal::Off => 0,
             PrefixSignal::Oracle => {
                 let mut it = instances[index].borrow_mut();
                 it.settle(now);
-                it.hit_tokens(seq, forest)
+                it.hit_tokens(seq)
             }
             PrefixSignal::Shadow { .. } => {
                 self.expire(index, now);
-                let chain = seq.chain(forest, self.config(index));
+                let chain = seq.chain(self.config(index));
                 let block = self.config(index).block_tokens;
                 let hit = self.shadows[index].peek(&chain, seq.hit_limit(&chain, block));
                 seq.hit_tokens(&chain, hit.blocks, block)
@@ -207,7 +200,7 @@ impl Beliefs {
                 if self.is_overdue(index, now) {
                     self.settle(index, now, instances);
                 }
-                self.indexed_hit(seq, forest, index)
+                self.indexed_hit(seq, index)
             }
         }
     }
@@ -216,7 +209,6 @@ impl Beliefs {
     pub(crate) fn all_hit_tokens(
         &mut self,
         seq: &Seq,
-        forest: &PrefixForest,
         now: SimTime,
         instances: &[RefCell<Instance>],
         out: &mut Vec<u32>,
@@ -226,7 +218,7 @@ impl Beliefs {
         self.follow(instances);
         self.report(now);
         let mut overdue = std::mem::take(&mut self.overdue);
-        self.index.matches(seq, forest, &self.kinds, &self.kind_of, |instance, before, tokens| {
+        self.index.matches(seq, &self.kinds, &self.kind_of, |instance, before, tokens| {
             let index = instance as usize;
             // A report of what comes before was lost.
             if out[index] != before {
@@ -241,7 +233,7 @@ impl Beliefs {
         for instance in overdue.drain(..) {
             let index = instance as usize;
             self.settle(index, now, instances);
-            out[index] = self.indexed_hit(seq, forest, index);
+            out[index] = self.indexed_hit(seq, index);
         }
         self.overdue = overdue;
     }
@@ -274,9 +266,9 @@ impl Beliefs {
         }
     }
 
-    fn indexed_hit(&self, seq: &Seq, forest: &PrefixForest, index: usize) -> u32 {
+    fn indexed_hit(&self, seq: &Seq, index: usize) -> u32 {
         let config = self.config(index);
-        let chain = seq.chain(forest, config);
+        let chain = seq.chain(config);
         let limit = seq.hit_limit(&chain, config.block_tokens);
         let instance = u32::try_from(index).expect("instance ids are 32 bits");
         let blocks = self.index.blocks(&chain, config.block_tokens, instance, limit);

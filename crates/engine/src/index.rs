@@ -9,7 +9,6 @@ use rustc_hash::FxHashMap;
 use crate::cache::Chain;
 use crate::config::InstanceConfig;
 use crate::seq::Seq;
-use trimtab_core::PrefixForest;
 
 /// The holders of each node, by the key of [`Chain::spans`].
 #[derive(Debug, Default)]
@@ -69,14 +68,13 @@ impl PrefixIndex {
     pub(crate) fn matches(
         &self,
         seq: &Seq,
-        forest: &PrefixForest,
         kinds: &[InstanceConfig],
         kind_of: &[u32],
         mut found: impl FnMut(u32, u32, u32),
     ) {
         for (kind, config) in kinds.iter().enumerate() {
             let block = config.block_tokens;
-            let chain = seq.chain(forest, config);
+            let chain = seq.chain(config);
             let limit = seq.hit_limit(&chain, block);
             for (key, first, last) in chain.spans(block) {
                 let holders = self.holders(key);

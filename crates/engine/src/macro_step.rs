@@ -1,7 +1,7 @@
 //! Runs of decode-only steps over an unchanged batch: in closed form where the cost is linear in the context, else as a
 //! list of where its steps end.
 
-use trimtab_core::{ClockRanOut, SimTime};
+use trimtab_core::{ClockRanOut, Gaps, SimTime};
 
 use crate::cost::{Line, StepCost};
 
@@ -134,17 +134,13 @@ impl MacroStep {
         self.steps = steps;
     }
 
-    /// Calls `each` with the durations of all steps as progressions: first, increment, count.
-    pub(crate) fn lines(&self, cost: &dyn StepCost, mut each: impl FnMut(u64, u64, u64)) {
+    /// Counts the gaps before the tokens of all steps.
+    pub(crate) fn note_gaps(&self, cost: &dyn StepCost, gaps: &mut Gaps) {
         if !self.ends.is_empty() {
-            let mut before = 0;
-            for &end in self.ends.iter().take(usize::try_from(self.steps).expect("few")) {
-                each(end - before, 0, 1);
-                before = end;
-            }
+            gaps.push_ends(&self.ends[..usize::try_from(self.steps).expect("few")], self.seqs);
             return;
         }
-        self.pieces(cost, self.steps).for_each(|(_, line, count)| each(line.first, line.delta, count));
+        self.pieces(cost, self.steps).for_each(|(_, line, count)| gaps.push(line.first, line.delta, count, self.seqs));
     }
 }
 

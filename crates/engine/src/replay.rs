@@ -2,7 +2,7 @@
 
 use trimtab_core::{PrefixForest, Request};
 
-use crate::cache::{Chain, KvCache};
+use crate::cache::{Chain, KvCache, Path};
 use crate::eviction::{Order, User};
 
 /// What a cache hit.
@@ -45,17 +45,17 @@ pub fn replay_cache<'a>(
 ) -> CacheHits {
     let mut cache = KvCache::with_order(capacity, block, order);
     let room = u32::try_from(capacity).unwrap_or(u32::MAX);
-    let (mut path, mut hits) = (Vec::new(), CacheHits::default());
+    let (mut path, mut hits) = (Path::default(), CacheHits::default());
     for request in requests {
         let tokens = request.prompt.tokens;
         hits.blocks += u64::from(tokens.div_ceil(block));
         hits.tokens += u64::from(tokens);
-        forest.path(request.prompt, &mut path);
-        if path.is_empty() {
+        path.set(forest, request.prompt);
+        if path.nodes().is_empty() {
             continue;
         }
         let tail = if partial_tail && tokens % block > 0 { tokens } else { 0 };
-        let chain = Chain { forest, path: &path, full: tokens / block, tail };
+        let chain = Chain { path: &path, full: tokens / block, tail };
         let wanted = chain.blocks().min(room);
         let known = cache.peek(&chain, wanted).blocks;
         hits.hit_blocks += u64::from(known);

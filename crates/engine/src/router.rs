@@ -64,7 +64,7 @@ impl Looks<'_> {
 
     fn believed_hit(&self, slot: u32, instance: InstanceId) -> u32 {
         let seq = &self.seqs[slot];
-        self.beliefs.borrow_mut().hit_tokens(seq, self.forest, instance.index(), self.now, self.instances)
+        self.beliefs.borrow_mut().hit_tokens(seq, instance.index(), self.now, self.instances)
     }
 }
 
@@ -103,7 +103,7 @@ impl Probe for Looks<'_> {
 
     fn all_hit_tokens(&self, request: RequestId, out: &mut Vec<u32>) {
         let seq = &self.seqs[self.slot(request)];
-        self.beliefs.borrow_mut().all_hit_tokens(seq, self.forest, self.now, self.instances, out);
+        self.beliefs.borrow_mut().all_hit_tokens(seq, self.now, self.instances, out);
     }
 
     fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {

@@ -1,8 +1,8 @@
 //! A request while it lives in the cluster.
 
-use trimtab_core::{PrefixForest, PrefixId, Prompt, Request, SimTime};
+use trimtab_core::{PrefixForest, Prompt, Request, SimTime};
 
-use crate::cache::Chain;
+use crate::cache::{Chain, Path};
 use crate::config::InstanceConfig;
 use crate::eviction::User;
 use crate::instance::Load;
@@ -14,7 +14,7 @@ pub(crate) struct Seq {
     /// Who it is to eviction policies: its number in the workload, also where it is tried under another one.
     pub(crate) user: User,
     /// The nodes of its prompt.
-    pub(crate) path: Vec<PrefixId>,
+    pub(crate) path: Path,
     /// The replica of the router that it came to.
     pub(crate) replica: usize,
     /// The instance it was sent to.
@@ -72,8 +72,8 @@ pub(crate) struct Seq {
 }
 
 impl Seq {
-    pub(crate) fn new(request: Request, forest: &PrefixForest, mut path: Vec<PrefixId>) -> Self {
-        forest.path(request.prompt, &mut path);
+    pub(crate) fn new(request: Request, forest: &PrefixForest, mut path: Path) -> Self {
+        path.set(forest, request.prompt);
         Self {
             request,
             user: User { request: request.id, session: request.session },
@@ -109,13 +109,13 @@ impl Seq {
     }
 
     /// The prompt's blocks with identity on an instance.
-    pub(crate) fn chain<'a>(&'a self, forest: &'a PrefixForest, config: &InstanceConfig) -> Chain<'a> {
-        let Prompt { tokens, .. } = self.request.prompt;
-        if !config.cache.enabled || self.path.is_empty() {
-            return Chain { forest, path: &[], full: 0, tail: 0 };
+    pub(crate) fn chain(&self, config: &InstanceConfig) -> Chain<'_> {
+        let (path, Prompt { tokens, .. }) = (&self.path, self.request.prompt);
+        if !config.cache.enabled || path.nodes().is_empty() {
+            return Chain { path, full: 0, tail: 0 };
         }
         let partial = config.cache.partial_tail && tokens % config.block_tokens != 0;
-        Chain { forest, path: &self.path, full: tokens / config.block_tokens, tail: if partial { tokens } else { 0 } }
+        Chain { path, full: tokens / config.block_tokens, tail: if partial { tokens } else { 0 } }
     }
 
     /// How many leading blocks of its chain have identity once its first `done` tokens are computed.
@@ -172,7 +172,7 @@ impl Seqs {
             self.list[slot as usize] = Seq::new(request, forest, path);
             slot
         } else {
-            self.list.push(Seq::new(request, forest, Vec::new()));
+            self.list.push(Seq::new(request, forest, Path::default()));
             u32::try_from(self.list.len() - 1).expect("fewer than 2^32 requests at a time")
         }
     }

@@ -1,13 +1,32 @@
 //! The part of a prompt that a cache works on, and how its blocks are named.
 
-use trimtab_core::{PrefixForest, PrefixId};
+use trimtab_core::{PrefixForest, PrefixId, Prompt};
+
+/// The nodes of a prompt and the token position behind each, read once from the forest, where they lie far apart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Path {
+    nodes: Vec<PrefixId>,
+    ends: Vec<u32>,
+}
+
+impl Path {
+    /// Becomes that of another prompt.
+    pub(crate) fn set(&mut self, forest: &PrefixForest, prompt: Prompt) {
+        forest.path(prompt, &mut self.nodes);
+        self.ends.clear();
+        self.ends.extend(self.nodes.iter().map(|&node| forest.end(node)));
+    }
+
+    pub(crate) fn nodes(&self) -> &[PrefixId] {
+        &self.nodes
+    }
+}
 
 /// The part of a path that a cache works on: `full` leading whole blocks and, after them, perhaps the partial block of a
 /// prompt that ends at `tail` tokens (0: none).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chain<'a> {
-    pub(crate) forest: &'a PrefixForest,
-    pub(crate) path: &'a [PrefixId],
+    pub(crate) path: &'a Path,
     pub(crate) full: u32,
     pub(crate) tail: u32,
 }
@@ -20,12 +39,13 @@ impl Chain<'_> {
 
     /// The key and the block range of each node that holds a block, first to last.
     pub(crate) fn spans(&self, block: u32) -> impl DoubleEndedIterator<Item = (u64, u32, u32)> + '_ {
-        let bound = move |index: usize| (self.forest.end(self.path[index]) / block).min(self.full);
-        let nodes = (0..self.path.len()).map(move |index| {
+        let Path { nodes, ends } = self.path;
+        let bound = move |index: usize| (ends[index] / block).min(self.full);
+        let tail = nodes.last().filter(|_| self.tail > 0);
+        let nodes = (0..nodes.len()).map(move |index| {
             let first = if index == 0 { 0 } else { bound(index - 1) };
-            (key(self.path[index], 0), first, bound(index))
+            (key(nodes[index], 0), first, bound(index))
         });
-        let tail = self.path.last().filter(|_| self.tail > 0);
         nodes
             .filter(|&(_, first, last)| first < last)
             .chain(tail.map(|&leaf| (key(leaf, self.tail), self.full, self.full + 1)))

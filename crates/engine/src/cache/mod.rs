@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use trimtab_core::SimTime;
 
 use crate::eviction::{Order, User};
-pub(crate) use chain::Chain;
+pub(crate) use chain::{Chain, Path};
 use leaves::Leaves;
 
 /// No segment, no record.

@@ -79,7 +79,7 @@ impl Simulation<'_> {
         let Seq { request, replica, .. } = self.seqs[slot];
         self.consult(replica, request.id, |scheduler, looks, view, actions| {
             let seq = &looks.seqs[slot];
-            scheduler.route(&Arrival::new(&request, &seq.path, looks.forest), view, actions)
+            scheduler.route(&Arrival::new(&request, seq.path.nodes(), looks.forest), view, actions)
         })
     }
 
@@ -230,17 +230,17 @@ impl Simulation<'_> {
         // The router's books go by what it believes. A look into the true cache can be left to the instance.
         let seen = there > self.now || self.config.signals.prefix != PrefixSignal::Oracle;
         let picture = self.picture(self.seqs[slot].replica);
-        let (beliefs, forest) = (self.beliefs[picture].get_mut(), self.workload.forest());
+        let beliefs = self.beliefs[picture].get_mut();
         let seq = &mut self.seqs[slot];
         (seq.instance, seq.started, seq.prefilled) = (index, false, false);
         (seq.known, seq.feedback) = (false, None);
         if seen {
-            let believed = beliefs.hit_tokens(seq, forest, index, self.now, &self.instances);
+            let believed = beliefs.hit_tokens(seq, index, self.now, &self.instances);
             seq.booked_miss = seq.request.prompt.tokens - believed;
-            beliefs.sent(index, seq, forest, self.now);
+            beliefs.sent(index, seq, self.now);
             let mut it = self.instances[index].borrow_mut();
             it.settle(self.now);
-            let cached = it.hit_tokens(seq, forest);
+            let cached = it.hit_tokens(seq);
             drop(it);
             self.note_belief(slot, expected.map_or(believed, |tokens| tokens.min(most)), cached);
         }
@@ -277,12 +277,12 @@ impl Simulation<'_> {
         let Some(sample) = self.sample.as_mut().filter(|_| mix64(seq.request.id.0.into()).is_multiple_of(16)) else {
             return;
         };
-        let (beliefs, forest) = (self.beliefs[picture].get_mut(), self.workload.forest());
+        let beliefs = self.beliefs[picture].get_mut();
         for &member in &self.fleet.members {
-            let believed = beliefs.hit_tokens(seq, forest, member.index(), self.now, &self.instances);
+            let believed = beliefs.hit_tokens(seq, member.index(), self.now, &self.instances);
             let mut it = self.instances[member.index()].borrow_mut();
             it.settle(self.now);
-            let cached = it.hit_tokens(seq, forest);
+            let cached = it.hit_tokens(seq);
             sample.prompt_tokens += u64::from(seq.request.prompt.tokens);
             sample.cached += u64::from(cached);
             sample.absent += u64::from(believed.saturating_sub(cached));
@@ -299,12 +299,11 @@ impl Simulation<'_> {
 
     /// Books the transfer of a cached prefix that an instance lacks, and returns when the request can join it.
     fn fetch(&mut self, slot: u32, to: usize, work: SimTime, (from, tokens): Fetch) -> Option<SimTime> {
-        let forest = self.workload.forest();
         let seq = &self.seqs[slot];
         let hit = |index: usize| {
             let mut it = self.instances[index].borrow_mut();
             it.settle(self.now);
-            it.hit_tokens(seq, forest)
+            it.hit_tokens(seq)
         };
         let held = hit(from.index()).min(tokens);
         let lacking = held.saturating_sub(hit(to));
@@ -365,7 +364,7 @@ impl Simulation<'_> {
         let held = {
             let mut holder = self.instances[from].borrow_mut();
             holder.settle(self.now);
-            holder.hit_tokens(&self.seqs[slot], self.workload.forest()).min(tokens)
+            holder.hit_tokens(&self.seqs[slot]).min(tokens)
         };
         let to = self.seqs[slot].instance;
         self.with_instance(to, |it, now, world| it.receive(slot, held, now, world));

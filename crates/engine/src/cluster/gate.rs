@@ -88,7 +88,7 @@ impl Simulation<'_> {
     fn ask_stage(&mut self, number: usize, slot: u32) -> Verdict {
         let request = self.seqs[slot].request;
         self.show(number, request.id, |admission, view, simulation| {
-            let arrival = Arrival::new(&request, &simulation.seqs[slot].path, simulation.workload.forest());
+            let arrival = Arrival::new(&request, simulation.seqs[slot].path.nodes(), simulation.workload.forest());
             admission.ask(&arrival, view)
         })
     }

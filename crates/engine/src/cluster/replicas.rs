@@ -10,6 +10,7 @@ use trimtab_sched::parts::mix64;
 use trimtab_sched::{Arrival, Counters, Hook, Scheduler};
 
 use super::Simulation;
+use crate::cache::Path;
 use crate::config::{RouterConfig, Split};
 use crate::router::Books;
 use crate::seq::Seq;
@@ -161,11 +162,11 @@ impl Simulation<'_> {
                 continue;
             }
             let forest = self.workload.forest();
-            let seq = Seq::new(request, forest, Vec::new());
-            let arrival = Arrival::new(&request, &seq.path, forest);
+            let seq = Seq::new(request, forest, Path::default());
+            let arrival = Arrival::new(&request, seq.path.nodes(), forest);
             for (number, replica) in self.replicas.all.iter_mut().enumerate().filter(|&(number, _)| number != by) {
                 if let Some(beliefs) = self.beliefs.get_mut(number) {
-                    beliefs.get_mut().sent(to, &seq, forest, self.now);
+                    beliefs.get_mut().sent(to, &seq, self.now);
                 }
                 let scheduler = replica.scheduler.as_mut().expect("nobody is asked now");
                 scheduler.learn(&arrival, instance, self.now);

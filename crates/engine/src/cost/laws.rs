@@ -97,8 +97,10 @@ fn shape(chunks: &[(u32, u32)], seqs: u32, context: u64) -> StepShape {
     shape
 }
 
-/// A `line` says what repeated single steps say, for as many steps as it holds, wherever it is cut.
+/// A `line` says what repeated single steps say, for as many steps as it holds, wherever it is cut; so do `durations`.
 fn check_line(name: &str, cost: &dyn StepCost, seqs: u32, context: u64, steps: u64) {
+    let mut durations = vec![0; usize::try_from(steps).unwrap()];
+    cost.durations(seqs, context, &mut durations);
     let (mut at, mut by_steps, mut by_lines) = (context, 0_u128, 0_u128);
     let mut left = steps;
     while left > 0 {
@@ -109,6 +111,7 @@ fn check_line(name: &str, cost: &dyn StepCost, seqs: u32, context: u64, steps: u
         for j in 0..run {
             let step = cost.step(&StepShape::decode(seqs, at));
             assert_eq!(step, line.first + j * line.delta, "{name}: step {j} of {seqs} sequences from {context}");
+            assert_eq!(step, durations[usize::try_from(steps - left + j).unwrap()], "{name}: {seqs} sequences at {at}");
             by_steps += u128::from(step);
             at += u64::from(seqs);
         }

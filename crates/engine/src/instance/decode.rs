@@ -102,8 +102,9 @@ impl Decodes {
         self.list
             .iter()
             .map(|d| {
-                let held = (self.tokens(d) - 1).div_ceil(block);
-                (self.tokens(d) - 1 + steps).div_ceil(block) - held
+                // Tokens past the start of the block that it writes next, less one.
+                let within = (self.tokens(d) + block - 2) % block + steps;
+                if within < block { 0 } else { within / block }
             })
             .sum()
     }

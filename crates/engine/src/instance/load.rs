@@ -134,7 +134,7 @@ impl Instance {
             return;
         }
         let seq = &world.seqs[slot];
-        let chain = seq.chain(world.forest, &self.config);
+        let chain = seq.chain(&self.config);
         let cached = self.cache.peek(&chain, seq.hit_limit(&chain, self.config.block_tokens)).blocks;
         let base = Load { from: cached, upto: cached, ready: now };
         let load = self.worth_loading(seq, &chain, base, (now, self.expected_start(now)));
@@ -148,7 +148,7 @@ impl Instance {
     /// waits for what comes from the tier.
     pub(super) fn load(&mut self, slot: u32, cached: u32, now: SimTime, world: &World<'_>) -> u32 {
         let seq = &world.seqs[slot];
-        let chain = seq.chain(world.forest, &self.config);
+        let chain = seq.chain(&self.config);
         let limit = seq.hit_limit(&chain, self.config.block_tokens);
         // What was cached when the reading began may have been evicted since: the rest is no use without it.
         let ahead = seq.prefetched.filter(|load| load.from <= cached && load.upto.min(limit) > cached);

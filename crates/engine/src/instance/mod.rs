@@ -233,8 +233,8 @@ impl Instance {
     }
 
     /// Leading prompt tokens of a request that are cached here now. The cache must be settled.
-    pub(crate) fn hit_tokens(&self, seq: &Seq, forest: &PrefixForest) -> u32 {
-        let chain = seq.chain(forest, &self.config);
+    pub(crate) fn hit_tokens(&self, seq: &Seq) -> u32 {
+        let chain = seq.chain(&self.config);
         let block = self.config.block_tokens;
         let hit = self.cache.peek(&chain, seq.hit_limit(&chain, block));
         seq.hit_tokens(&chain, hit.blocks, block)
@@ -246,7 +246,7 @@ impl Instance {
         self.measure(now);
         self.sync_tier(now);
         self.prefetch(slot, now, world);
-        let hit = self.hit_tokens(&world.seqs[slot], world.forest);
+        let hit = self.hit_tokens(&world.seqs[slot]);
         let seq = &mut world.seqs[slot];
         seq.pending = seq.target - hit;
         seq.joined = now;
@@ -265,7 +265,7 @@ impl Instance {
     pub(crate) fn receive(&mut self, slot: u32, tokens: u32, now: SimTime, world: &mut World<'_>) {
         self.settle(now);
         self.measure(now);
-        let chain = world.seqs[slot].chain(world.forest, &self.config);
+        let chain = world.seqs[slot].chain(&self.config);
         let wanted = chain.full.min(tokens / self.config.block_tokens);
         let own = self.cache.peek(&chain, wanted).blocks;
         // Pinned, so that nothing of the prefix makes room for the rest of it.
@@ -386,7 +386,7 @@ impl Instance {
             }
             return;
         }
-        run.lines(&*self.cost, |first, delta, steps| world.gaps.push(first, delta, steps, run.seqs));
+        run.note_gaps(&*self.cost, world.gaps);
     }
 
     fn finish_decodes(&mut self, now: SimTime, world: &mut World<'_>) {
@@ -442,7 +442,7 @@ impl Instance {
     /// Gives the prompt blocks that are fully computed (or scheduled) so far their identity in the cache.
     fn identify(&mut self, slot: u32, world: &mut World<'_>) {
         let seq = &world.seqs[slot];
-        let chain = seq.chain(world.forest, &self.config);
+        let chain = seq.chain(&self.config);
         let upto = seq.named(&chain, seq.done, self.config.block_tokens);
         if upto > seq.shared {
             self.cache.pin(&chain, seq.shared, upto, upto - seq.shared);
@@ -483,7 +483,7 @@ impl Instance {
     /// workload does not know what was generated.
     fn release_named(&mut self, slot: u32, computed: u32, world: &mut World<'_>) -> bool {
         let seq = &mut world.seqs[slot];
-        let prompt = seq.chain(world.forest, &self.config);
+        let prompt = seq.chain(&self.config);
         let Some(leaf) = seq.request.output_leaf else { return false };
         let full = computed / self.config.block_tokens;
         // A cached partial tail and the full block at its place are two blocks; the request holds only one of them.
@@ -491,8 +491,8 @@ impl Instance {
             return false;
         }
         let mut path = std::mem::take(&mut seq.path);
-        world.forest.path(trimtab_core::Prompt { leaf: Some(leaf), tokens: computed }, &mut path);
-        let chain = crate::cache::Chain { forest: world.forest, path: &path, full, tail: 0 };
+        path.set(world.forest, trimtab_core::Prompt { leaf: Some(leaf), tokens: computed });
+        let chain = crate::cache::Chain { path: &path, full, tail: 0 };
         self.cache.pin(&chain, seq.shared, full, full - seq.shared);
         self.cache.unpin(&chain, full, seq.user);
         self.cache.release(u64::from(seq.held - full));
@@ -511,7 +511,7 @@ impl Instance {
         };
         self.cache.retire(computed / block - kept, kept, seq.user);
         self.cache.release(u64::from(seq.held - seq.shared - kept));
-        self.cache.unpin(&seq.chain(world.forest, &self.config), seq.shared, seq.user);
+        self.cache.unpin(&seq.chain(&self.config), seq.shared, seq.user);
     }
 
     /// What is in the step in progress.

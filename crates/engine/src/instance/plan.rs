@@ -146,7 +146,7 @@ impl Instance {
         let mut blocks = covered.saturating_sub(seq.held);
         if self.config.cache.visible == Visible::Scheduled && blocks > 0 {
             // Blocks that became resident meanwhile are shared; those that somebody pins cost nothing.
-            let chain = seq.chain(world.forest, &self.config);
+            let chain = seq.chain(&self.config);
             let pinned = self.cache.peek(&chain, seq.named(&chain, seq.done + chunk, self.config.block_tokens)).pinned;
             blocks -= pinned.saturating_sub(seq.held);
         }
@@ -175,7 +175,7 @@ impl Instance {
     /// Shares the blocks of a chunk that are resident already, before anything is evicted for the rest of it.
     fn share_resident(&mut self, slot: u32, world: &mut World<'_>) {
         let seq = &world.seqs[slot];
-        let chain = seq.chain(world.forest, &self.config);
+        let chain = seq.chain(&self.config);
         let resident = self.cache.peek(&chain, seq.named(&chain, seq.done, self.config.block_tokens)).blocks;
         if resident > seq.shared {
             self.cache.pin(&chain, seq.shared, resident, resident.min(seq.held) - seq.shared);
@@ -193,7 +193,7 @@ impl Instance {
             let slot = self.waiting[at];
             let seq = &world.seqs[slot];
             let block = self.config.block_tokens;
-            let chain = seq.chain(world.forest, &self.config);
+            let chain = seq.chain(&self.config);
             let hit = self.cache.peek(&chain, seq.hit_limit(&chain, block));
             let tokens = seq.hit_tokens(&chain, hit.blocks, block);
             let needed = u64::from(seq.target.div_ceil(block) - hit.pinned);
@@ -219,7 +219,7 @@ impl Instance {
     /// A request is admitted that found `blocks` blocks, `cached` tokens of them in the cache itself.
     fn note_admission(&mut self, slot: u32, cached: u32, blocks: u32, now: SimTime, world: &mut World<'_>) {
         let seq = &world.seqs[slot];
-        let tokens = seq.hit_tokens(&seq.chain(world.forest, &self.config), blocks, self.config.block_tokens);
+        let tokens = seq.hit_tokens(&seq.chain(&self.config), blocks, self.config.block_tokens);
         let seq = &mut world.seqs[slot];
         let row = &mut world.rows[seq.request.id.index()];
         if row.admitted == SimTime::MAX {
@@ -251,7 +251,7 @@ impl Instance {
         match self.config.order {
             Order::Fcfs => Some(0),
             Order::LongestPrefix => {
-                let hit = |at: &usize| self.hit_tokens(&world.seqs[self.waiting[*at]], world.forest);
+                let hit = |at: &usize| self.hit_tokens(&world.seqs[self.waiting[*at]]);
                 (0..self.waiting.len()).min_by_key(|at| std::cmp::Reverse(hit(at)))
             }
             Order::Preble { groups, per_visit } => {
@@ -266,7 +266,7 @@ impl Instance {
     fn visit(&self, groups: u32, per_visit: u32, world: &World<'_>) -> Visit {
         let group_of = |slot: u32| {
             let seq = &world.seqs[slot];
-            let hit = u64::from(self.hit_tokens(seq, world.forest)) * u64::from(groups);
+            let hit = u64::from(self.hit_tokens(seq)) * u64::from(groups);
             u32::try_from(hit.div_ceil(u64::from(seq.target))).expect("no more than groups").saturating_sub(1)
         };
         let grouped: Vec<(u32, u32)> = self.waiting.iter().map(|&slot| (group_of(slot), slot)).collect();
