@@ -103,10 +103,13 @@ if [ -z "$quick" ]; then
     run --trace "$work/x84.jsonl" "${common[@]}" --instances 1000 --block-tokens 512
   rm "$work/x84.jsonl"
 fi
+# One request a second for each instance is a busy cluster; at one and a half it is nearly saturated.
 for requests in 1000000 10000000; do
   [ -z "$quick" ] || requests=$((requests / 1000))
-  row 'generated conversations' 1000 round-robin 512 "$requests" \
-    run --workload conversation --limit "$requests" --rate 1500 "${common[@]}" --instances 1000 --block-tokens 512
+  for rate in 1000 1500; do
+    row "generated conversations, $rate a second" 1000 round-robin 512 "$requests" \
+      run --workload conversation --limit "$requests" --rate "$rate" "${common[@]}" --instances 1000 --block-tokens 512
+  done
 done
 
 # A sweep with one job and with one for each processor: what more processors bring.

@@ -82,6 +82,10 @@ impl Scenario {
         if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }
+        if let Some(limit) = self.workload.limit.filter(|&limit| u64::from(self.warmup_requests) >= limit) {
+            let message = format!("{} leave nothing to measure of workload.limit = {limit}", self.warmup_requests);
+            return Err(invalid("warmup_requests", message));
+        }
         let mut config = ClusterConfig {
             seed: self.seed,
             stepping,

@@ -250,6 +250,9 @@ fn check_header(source: &Source) -> Result<(), Fault> {
         Search::Sweep { rates_rps } => {
             let ok = rates_rps.iter().all(|r| r.is_finite() && *r > 0.0);
             unless(ok, "search.rates_rps", "rates are positive numbers".into())?;
+            let twice = rates_rps.iter().enumerate().find(|&(index, rate)| rates_rps[..index].contains(rate));
+            let message = twice.map_or(String::new(), |(_, rate)| format!("`{rate}` is there twice"));
+            unless(twice.is_none(), "search.rates_rps", message)?;
             let twice = spec.workload.rate.is_some() && !rates_rps.is_empty();
             unless(!twice, "workload.rate", "the rates are given by search.rates_rps already".into())?;
         }
@@ -312,6 +315,10 @@ fn points(root: &Node) -> Result<Vec<Point>, Fault> {
         };
         if values.is_empty() {
             return Err(Fault::new(at, format!("`{path}` has no values")));
+        }
+        let said: Vec<Value> = values.iter().map(Node::to_json).collect();
+        if let Some(twice) = (1..said.len()).find(|&index| said[..index].contains(&said[index])) {
+            return Err(Fault::new(values[twice].at, format!("`{path}` has the value {} twice", said[twice])));
         }
         if points.len().saturating_mul(values.len()) > MOST_GROUPS {
             return Err(Fault::new(at, format!("more than {MOST_GROUPS} combinations with the values of `{path}`")));

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::overrides::{Override, apply};
-use crate::scenario::{Autoscaler, ClassSlo, Clients, Cluster, Dynamics, Event, Router, Signals, Transfer, Workload};
+use crate::scenario::{
+    Admission, Autoscaler, ClassSlo, Clients, Cluster, Dynamics, Event, Router, Signals, Transfer, Workload,
+};
 use crate::tree::{At, Fault, Node};
 
 /// The version of the format that this program reads.
@@ -52,6 +54,9 @@ pub struct Spec {
     /// Clients that do not wait for ever.
     #[serde(default)]
     pub clients: Option<Clients>,
+    /// Who stands before the router, one behind the other.
+    #[serde(default)]
+    pub admission: Vec<Admission>,
     /// What counts as good.
     #[serde(default)]
     pub slo: SloSpec,
@@ -61,7 +66,8 @@ pub struct Spec {
     /// Requests of the first this many seconds, left out of the statistics too.
     #[serde(default)]
     pub warmup_s: Option<f64>,
-    /// What is compared.
+    /// What is compared; at least one.
+    #[serde(default)]
     pub scheduler: Vec<SchedulerSpec>,
     /// Values for dotted paths; all combinations are run.
     #[serde(default)]
@@ -280,7 +286,10 @@ impl Source {
         let overrides: Vec<Override> =
             set.iter().map(|pair| Override::parse("--set", pair)).collect::<Result<_, _>>()?;
         apply(&mut root, &overrides)?;
-        let spec = root.read::<Spec>().map_err(|fault| show(&fault))?;
+        let spec = match root.read::<Spec>() {
+            Ok(spec) => spec,
+            Err(fault) => return Err(blame(&text, &overrides).unwrap_or_else(|| show(&fault))),
+        };
         let traces = std::env::var_os("TRIMTAB_TRACES").map(PathBuf::from);
         Ok(Self { path: path.into(), spec, traces, root, text, set: set.to_vec() })
     }
@@ -298,6 +307,18 @@ impl Source {
     pub(crate) fn at(&self, path: &str) -> At {
         self.root.locate(path)
     }
+}
+
+/// The override without which a spec that cannot be read could be read, if there is one.
+fn blame(text: &str, overrides: &[Override]) -> Option<SpecError> {
+    let mut root = Node::parse(text).ok()?;
+    root.read::<Spec>().ok()?;
+    overrides.iter().find_map(|one| {
+        apply(&mut root, std::slice::from_ref(one)).err().or_else(|| {
+            let fault = root.read::<Spec>().err()?;
+            Some(SpecError::flag(one.origin.clone(), fault.message))
+        })
+    })
 }
 
 /// Characters of a line that a message shows.

@@ -237,9 +237,12 @@ impl de::Error for Fault {
 /// A type of the program, in words.
 fn plainly(expected: &str) -> &str {
     match expected {
+        "a sequence" => "a list: `[...]`, or a table for each entry under `[[...]]`",
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
         "i8" | "i16" | "i32" | "i64" => "a whole number",
         "f32" | "f64" => "a number",
+        other if other.starts_with("struct ") => "a table of keys",
+        other if other.starts_with("internally tagged enum ") => "a table with a `kind`",
         other => other,
     }
 }

@@ -257,6 +257,14 @@ impl Deployment {
         let blocks =
             libm::floor((usable - self.weight_bytes()) / (f64::from(block_tokens) * self.kv_bytes_per_token()));
         if blocks < 1.0 {
+            let left = (usable - self.weight_bytes()) / self.kv_bytes_per_token();
+            if left >= 1.0 {
+                return Err(DeploymentError::Invalid(format!(
+                    "a block of {block_tokens} tokens is more than the {} that fit beside the weights of `{}`",
+                    libm::floor(left),
+                    self.model.name
+                )));
+            }
             return Err(self.does_not_fit(usable));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, far below 2^53")]

@@ -1,6 +1,7 @@
 //! What is refused, with its line and what was meant.
 
 use trimtab_experiment::plan::Plan;
+use trimtab_experiment::spec::Source;
 use trimtab_sched::Registry;
 
 use crate::support::{folder, load, text};
@@ -19,6 +20,16 @@ fn faults_are_shown_where_they_are() {
         ("ttft_s = 1.0", "ttft_s = -1.0", 16, "slo.ttft_s: `-1` is not a positive number of seconds"),
         ("rates_rps = [2.0, 6.0]", "rate_rps = [2.0]", 20, "unknown key `rate_rps`; did you mean `rates_rps`?"),
         ("rates_rps = [2.0, 6.0]", "rates_rps = [-2.0]", 20, "rates are positive numbers"),
+        ("rates_rps = [2.0, 6.0]", "rates_rps = [2.0, 6.0, 2.0]", 20, "`2` is there twice"),
+        ("\"cluster.instances\" = [2, 3]", "\"cluster.instances\" = [2, 2]", 30, "has the value 2 twice"),
+        ("seeds = [1, 2, 3]", "seeds = 5", 3, "expected a list: `[...]`"),
+        ("cost = {", "cost = \"fixed\"\n#", 8, "expected a table with a `kind`"),
+        (
+            "jitter_s = 1.0",
+            "limit = 40\n[clients]\npatience_s = 1.0\n[[admission]]\nkind = \"x\"",
+            16,
+            "admission policy `x`",
+        ),
         ("kind = \"random\"", "kind = \"rondom\"", 26, "unknown scheduler `rondom`, did you mean `random`?"),
         ("label = \"coin\"", "label = \"round-robin\"", 27, "two schedulers are called `round-robin`"),
         ("label = \"coin\"", "params = { x = 1 }", 27, "unknown parameter `x`: there are none here"),
@@ -67,10 +78,41 @@ fn overrides_are_checked_too() {
         ("cluster.tpp=2", "unknown key `tpp`; did you mean `tp`?"),
         ("cluster", "expected `dotted.path=value`"),
         ("name.x=1", "there is no table to hold `x`"),
+        ("search.rates_rps=20", "expected a list"),
+        ("cluster.instances=x", "expected a whole number"),
     ] {
-        let shown = load(&text, &[flag]).expect_err(flag).to_string();
-        assert!(shown.starts_with("--set") && shown.contains(message), "{flag}: {shown}");
+        let shown = load(&text, &["seeds=[4]", flag, "warmup_requests=7"]).expect_err(flag).to_string();
+        assert!(shown.starts_with(&format!("--set {flag}: ")) && shown.contains(message), "{flag}: {shown}");
     }
+}
+
+#[test]
+fn a_warm_up_leaves_something() {
+    let folder = folder(50);
+    let text = text(folder.path());
+    let shown = load(&text, &["workload.limit=40", "warmup_requests=40"]).expect_err("nothing is left").to_string();
+    assert!(shown.contains("warmup_requests: 40 leave nothing to measure of workload.limit = 40"), "{shown}");
+    load(&text, &["workload.limit=40", "warmup_requests=39"]).expect("one request is left");
+}
+
+/// Every piece of a spec in the documentation is one.
+#[test]
+fn specs_of_the_documentation_can_be_read() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let mut read = 0;
+    for page in ["caches", "dynamics", "experiments", "model", "routers", "workloads"] {
+        let text = std::fs::read_to_string(docs.join(format!("{page}.md"))).unwrap();
+        for block in text.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            let header = if block.contains("schema = ") { "" } else { "schema = 1\nname = \"x\"\n" };
+            let spec = format!("{header}{block}");
+            if let Err(error) = Source::parse(std::path::Path::new(page), spec, &[]) {
+                panic!("docs/{page}.md: {error}");
+            }
+            read += 1;
+        }
+    }
+    assert!(read >= 15, "only {read} were found");
 }
 
 #[test]
