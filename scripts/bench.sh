@@ -7,23 +7,26 @@
 # FILE.csv (default target/bench.csv) as they come, and as a table to stdout. --quick runs each small case once and leaves
 # the large ones out: it shows that the script works. Run it on a machine that does nothing else.
 set -euo pipefail
+# The shell writes times with the point of the locale.
+export LC_ALL=C
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 runs=5 quick='' out=target/bench.csv trace=''
 while (($#)); do
   case $1 in
     --quick) quick=yes runs=1 ;;
-    -o) out=$(realpath -m "$2"); shift ;;
-    [0-9]*) runs=$1 ;;
-    *) trace=$(realpath "$1") ;;
+    -o) [ $# -gt 1 ] || usage; out=$(realpath -m "$2"); shift ;;
+    *[!0-9]*) trace=$(realpath "$1") ;;
+    *) runs=$1 ;;
   esac
   shift
 done
 [ -f "$trace" ] || usage
 cd "$(dirname "$0")/.."
 
-bin=${TRIMTAB:-target/release/trimtab}
+bin=${TRIMTAB:-${CARGO_TARGET_DIR:-target}/release/trimtab}
 [ -n "${TRIMTAB:-}" ] || cargo build --release --quiet
+given=$runs
 mkdir -p "$(dirname "$out")"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -38,10 +41,15 @@ row() {
   local name=$1 instances=$2 scheduler=$3 block=$4 requests=$5
   shift 5
   : >"$work/times"
-  local memory=''
+  local memory='' peak
   for ((i = 0; i < runs; i++)); do
-    { time "$bin" "$@" >/dev/null 2>"$work/err"; } 2>>"$work/times"
-    memory=$(sed -n 's/.*peak \([0-9]*\) MiB.*/\1/p' "$work/err")
+    { time "$bin" "$@" >/dev/null 2>"$work/err"; } 2>>"$work/times" || {
+      echo "failed: $bin $*" >&2
+      cat "$work/err" >&2
+      exit 1
+    }
+    peak=$(sed -n 's/.*peak \([0-9]*\) MiB.*/\1/p' "$work/err")
+    [ "${peak:-0}" -le "${memory:-0}" ] || memory=$peak
   done
   local cpu wall
   cpu=$(awk '{ print $1 + $2 }' "$work/times" | spread)
@@ -56,6 +64,7 @@ row() {
 overlay() {
   awk -v copies="$1" '
     { head = $0; sub(/"hash_ids": \[.*/, "", head); ids = $0; sub(/.*\[/, "", ids); sub(/\].*/, "", ids); n = split(ids, id, ", ")
+      for (i = 1; i <= n; i++) if (id[i] + 0 >= 1000000) { print "the trace has a block id of a million and more" >"/dev/stderr"; exit 1 }
       for (c = 0; c < copies; c++) {
         line = head "\"hash_ids\": ["
         for (i = 1; i <= n; i++) line = line (i > 1 ? ", " : "") id[i] + c * 1000000
@@ -84,7 +93,7 @@ for block in 16 64; do
     conversation conversation 8 "$scheduler" "$block"
   done
 done
-# From a cluster that is nearly always idle to one that is 30 times overloaded.
+# From a cluster that is nearly always idle to one that is given 64 times the load of the trace.
 for speedup in 0.1 2 4 8 16 64; do
   conversation "arrivals ${speedup} times as fast" 8 round-robin 512 --speedup "$speedup"
 done
@@ -107,7 +116,7 @@ fi
 for requests in 1000000 10000000; do
   [ -z "$quick" ] || requests=$((requests / 1000))
   for rate in 1000 1500; do
-    row "generated conversations, $rate a second" 1000 round-robin 512 "$requests" \
+    row "generated conversations at $rate/s" 1000 round-robin 512 "$requests" \
       run --workload conversation --limit "$requests" --rate "$rate" "${common[@]}" --instances 1000 --block-tokens 512
   done
 done
@@ -124,7 +133,7 @@ slo = { ttft_s = 5.0 }
 search = { kind = "sweep", rates_rps = [5.0, 10.0, 15.0, 20.0, 25.0] }
 scheduler = [{ kind = "round-robin" }, { kind = "least-loaded" }, { kind = "cache-affinity" }, { kind = "dualmap" }]
 SPEC
-runs=$((runs > 3 ? 3 : runs))
+runs=$((given > 3 ? 3 : given))
 for jobs in 1 $(nproc); do
   row "200 cells and $jobs jobs" 8 four 16 $((200 * ${limit/_/})) \
     sweep "$work/sweep.toml" --jobs "$jobs" --out "$work/sweep" --force

@@ -4,8 +4,9 @@
 #   scripts/release.sh [TAG]      default: the tag of HEAD
 #
 # target/release-TAG/ then holds an archive with the binary (profile `dist`), manual pages, completions, licences and the
-# readme; the software bill of materials; and SHA256SUMS. The same tag and toolchain give the same archive.
+# readme; the software bill of materials; and SHA256SUMS. The same tag, toolchain and place of the sources give the same archive.
 set -euo pipefail
+umask 022
 cd "$(dirname "$0")/.."
 
 tag=${1:-$(git describe --exact-match --tags HEAD 2>/dev/null || true)}
@@ -18,13 +19,15 @@ for file in CHANGELOG.md CITATION.cff; do
   grep -q "$version" "$file" || { echo "$file does not mention $version" >&2; exit 2; }
 done
 
+# The commit that the binary states is noted when it is compiled.
+cargo clean --quiet --profile dist -p trimtab-cli
 cargo build --profile dist --locked -p trimtab-cli
 target=$(rustc -vV | sed -n 's/^host: //p')
 name=trimtab-$version-$target
 out=target/release-$tag
 rm -rf "$out"
 mkdir -p "$out/$name/man" "$out/$name/completions"
-bin=target/dist/trimtab
+bin=${CARGO_TARGET_DIR:-target}/dist/trimtab
 cp "$bin" README.md CHANGELOG.md CITATION.cff LICENSE-APACHE LICENSE-MIT "$out/$name/"
 "$bin" man --out "$out/$name/man"
 for shell in bash zsh fish powershell elvish; do

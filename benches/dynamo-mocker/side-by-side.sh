@@ -8,6 +8,9 @@
 # README.md; PEER and TRIMTAB name them if they lie elsewhere. --small leaves out the case of 8 copies of the trace on 512
 # workers, which takes the peer a minute and 4.7 GiB. Rows go to FILE.csv (default target/side-by-side.csv), and to stdout.
 set -euo pipefail
+shopt -s inherit_errexit
+# The shell writes times with the point of the locale.
+export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
 
@@ -16,16 +19,16 @@ while (($#)); do
   case $1 in
     --small) small=yes ;;
     -o) out=$(realpath -m "$2"); shift ;;
-    [0-9]*) rounds=$1 ;;
-    *) trace=$(realpath "$1") ;;
+    *[!0-9]*) trace=$(realpath "$1") ;;
+    *) rounds=$1 ;;
   esac
   shift
 done
 [ -f "$trace" ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 peer=${PEER:-$here/target/release/dynamo-mocker-replay}
-ours=${TRIMTAB:-$root/target/release/trimtab}
+ours=${TRIMTAB:-${CARGO_TARGET_DIR:-$root/target}/release/trimtab}
 compare=$(dirname "$peer")/compare
-for program in "$peer" "$ours"; do
+for program in "$peer" "$ours" "$compare"; do
   [ -x "$program" ] || { echo "$program is not built: see $here/README.md" >&2; exit 2; }
 done
 mkdir -p "$(dirname "$out")"
@@ -34,16 +37,22 @@ trap 'rm -rf "$work"' EXIT
 TIMEFORMAT='%U %S %R'
 echo 'router,workers,timing,requests,side,round,cpu_s,wall_s,peak_mib' >"$out"
 
+failed() {
+  echo "failed: $*" >&2
+  cat "$work/err" >&2
+  exit 1
+}
+
 # Runs a program; its CPU seconds, wall seconds and peak memory. The last needs the program `time`; without it there is none.
 measure() { # name of the output, command...
   local name=$1
   shift
   local memory=''
   if [ -x /usr/bin/time ]; then
-    { time /usr/bin/time -o "$work/memory" -f %M "$@" >"$work/$name.json" 2>/dev/null; } 2>"$work/time"
+    { time /usr/bin/time -o "$work/memory" -f %M "$@" >"$work/$name.json" 2>"$work/err"; } 2>"$work/time" || failed "$@"
     memory=$(($(cat "$work/memory") / 1024))
   else
-    { time "$@" >"$work/$name.json" 2>/dev/null; } 2>"$work/time"
+    { time "$@" >"$work/$name.json" 2>"$work/err"; } 2>"$work/time" || failed "$@"
   fi
   awk -v m="$memory" '{ printf "%.3f,%s,%s\n", $1 + $2, $3, m }' "$work/time"
 }

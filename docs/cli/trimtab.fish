@@ -43,7 +43,7 @@ complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "trace" -d 'Look at 
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "cache" -d 'Replay only the caches: policies by capacities, no timing'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "list" -d 'What there is to choose from'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "fuzz" -d 'Random scenarios with every invariant asserted'
-complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "explain" -d 'Everything about one scheduler'
+complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "explain" -d 'Everything about one scheduler, workload, policy, model or card'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "calibrate" -d 'Fit the step cost to measured steps, or hold it against a measured server'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "completions" -d 'What a shell needs to complete this command line'
 complete -c trimtab -n "__fish_trimtab_needs_command" -f -a "man" -d 'Manual pages'
@@ -91,7 +91,7 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l limit -d 'The fi
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l seed -d 'Seed of every random stream [default: 1]' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l param -d 'Scheduler parameter (see `trimtab explain`)' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l workload-param -d 'Parameter of the generated workload' -r
-complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l eviction-param -d 'Parameter of the eviction policy (see `trimtab explain eviction`)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l eviction-param -d 'Parameter of the eviction policy (see `trimtab explain eviction NAME`)' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l set -d 'Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l stepping -d 'macro or every: how time advances; the results are the same' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l requests-out -d 'One row per request: .csv or .parquet' -r -F
@@ -214,7 +214,7 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l limit -d 'T
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l seed -d 'Seed of every random stream [default: 1]' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l param -d 'Scheduler parameter (see `trimtab explain`)' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l workload-param -d 'Parameter of the generated workload' -r
-complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l eviction-param -d 'Parameter of the eviction policy (see `trimtab explain eviction`)' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l eviction-param -d 'Parameter of the eviction policy (see `trimtab explain eviction NAME`)' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l set -d 'Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l from-s -d 'When the window begins, in seconds of simulated time' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l to-s -d 'When it ends' -r
@@ -435,7 +435,7 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_see
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "cache" -d 'Replay only the caches: policies by capacities, no timing'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "list" -d 'What there is to choose from'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "fuzz" -d 'Random scenarios with every invariant asserted'
-complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "explain" -d 'Everything about one scheduler'
+complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "explain" -d 'Everything about one scheduler, workload, policy, model or card'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "calibrate" -d 'Fit the step cost to measured steps, or hold it against a measured server'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "completions" -d 'What a shell needs to complete this command line'
 complete -c trimtab -n "__fish_trimtab_using_subcommand help; and not __fish_seen_subcommand_from run sweep capacity merge diff check schema plot report timeline render trace cache list fuzz explain calibrate completions man help" -f -a "man" -d 'Manual pages'

@@ -76,7 +76,7 @@ _arguments "${_arguments_options[@]}" : \
 '--seed=[Seed of every random stream \[default\: 1\]]:N:_default' \
 '*--param=[Scheduler parameter (see \`trimtab explain\`)]:KEY=VALUE:_default' \
 '*--workload-param=[Parameter of the generated workload]:KEY=VALUE:_default' \
-'*--eviction-param=[Parameter of the eviction policy (see \`trimtab explain eviction\`)]:KEY=VALUE:_default' \
+'*--eviction-param=[Parameter of the eviction policy (see \`trimtab explain eviction NAME\`)]:KEY=VALUE:_default' \
 '*--set=[Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)]:PATH=VALUE:_default' \
 '--stepping=[macro or every\: how time advances; the results are the same]:STEPPING:_default' \
 '--requests-out=[One row per request\: .csv or .parquet]:FILE:_files' \
@@ -281,7 +281,7 @@ _arguments "${_arguments_options[@]}" : \
 '--seed=[Seed of every random stream \[default\: 1\]]:N:_default' \
 '*--param=[Scheduler parameter (see \`trimtab explain\`)]:KEY=VALUE:_default' \
 '*--workload-param=[Parameter of the generated workload]:KEY=VALUE:_default' \
-'*--eviction-param=[Parameter of the eviction policy (see \`trimtab explain eviction\`)]:KEY=VALUE:_default' \
+'*--eviction-param=[Parameter of the eviction policy (see \`trimtab explain eviction NAME\`)]:KEY=VALUE:_default' \
 '*--set=[Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)]:PATH=VALUE:_default' \
 '--from-s=[When the window begins, in seconds of simulated time]:SECONDS:_default' \
 '--to-s=[When it ends]:SECONDS:_default' \
@@ -799,7 +799,7 @@ _trimtab_commands() {
 'cache:Replay only the caches\: policies by capacities, no timing' \
 'list:What there is to choose from' \
 'fuzz:Random scenarios with every invariant asserted' \
-'explain:Everything about one scheduler' \
+'explain:Everything about one scheduler, workload, policy, model or card' \
 'calibrate:Fit the step cost to measured steps, or hold it against a measured server' \
 'completions:What a shell needs to complete this command line' \
 'man:Manual pages' \
@@ -865,7 +865,7 @@ _trimtab__subcmd__help_commands() {
 'cache:Replay only the caches\: policies by capacities, no timing' \
 'list:What there is to choose from' \
 'fuzz:Random scenarios with every invariant asserted' \
-'explain:Everything about one scheduler' \
+'explain:Everything about one scheduler, workload, policy, model or card' \
 'calibrate:Fit the step cost to measured steps, or hold it against a measured server' \
 'completions:What a shell needs to complete this command line' \
 'man:Manual pages' \

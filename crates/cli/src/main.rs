@@ -56,7 +56,7 @@ enum Verb {
     List(verbs::list::Args),
     /// Random scenarios with every invariant asserted
     Fuzz(verbs::fuzz::Args),
-    /// Everything about one scheduler
+    /// Everything about one scheduler, workload, policy, model or card
     Explain(verbs::explain::Args),
     /// Fit the step cost to measured steps, or hold it against a measured server
     Calibrate(Box<verbs::calibrate::Args>),

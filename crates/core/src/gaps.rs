@@ -5,8 +5,8 @@ use crate::quantile::{Summary, rank};
 /// The gaps between consecutive output tokens of all requests, exactly.
 ///
 /// A run of decode steps over an unchanged batch yields one gap for each step, as often as there are sequences in the
-/// batch. A run in arithmetic progression is one entry here, and of any other one each step takes four bytes; quantiles
-/// count inside entries.
+/// batch. A run in arithmetic progression is one entry here. One whose gaps grow otherwise, by up to 4 ms, is one entry
+/// and four bytes for each step; of any other run each step is an entry. Quantiles count inside entries.
 #[derive(Clone, Debug)]
 pub struct Gaps {
     lines: Vec<Line>,
@@ -123,8 +123,10 @@ impl Gaps {
         while steps > 0 {
             let part = u32::try_from(steps).unwrap_or(u32::MAX);
             self.push_line(Line { first, delta, steps: part, weight });
-            first += delta * u64::from(part);
             steps -= u64::from(part);
+            if steps > 0 {
+                first += delta * u64::from(part);
+            }
         }
     }
 
@@ -135,10 +137,10 @@ impl Gaps {
         let (mut before, mut last, mut fits) = (0, first, weight > 0);
         self.excess.extend(ends.iter().map(|&end| {
             let gap = end - before;
-            let excess = gap.wrapping_sub(first);
-            fits &= gap >= last && excess <= u64::from(u32::MAX);
+            let excess = u32::try_from(gap.wrapping_sub(first));
+            fits &= gap >= last && excess.is_ok();
             (before, last) = (end, gap);
-            u32::try_from(excess).unwrap_or(u32::MAX)
+            excess.unwrap_or(u32::MAX)
         }));
         let Some(steps) = u32::try_from(ends.len()).ok().filter(|_| fits) else {
             self.excess.truncate(from);
@@ -286,6 +288,13 @@ mod tests {
             assert!(bucket_floor(b) <= value && b < BUCKETS);
             assert!(b + 1 == BUCKETS || value < bucket_floor(b + 1));
         }
+    }
+
+    #[test]
+    fn the_step_after_the_last_need_not_fit() {
+        let mut gaps = Gaps::new();
+        gaps.push(u64::MAX, 1, 1, 1);
+        assert_eq!(gaps.summary().max, u64::MAX);
     }
 
     proptest! {

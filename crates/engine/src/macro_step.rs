@@ -29,21 +29,67 @@ pub(crate) struct MacroStep {
 }
 
 impl MacroStep {
-    /// At most `steps` steps; fewer where they are listed.
+    /// At most `steps` steps; fewer where they are listed, and where the clock has no room for all.
     pub(crate) fn new(cost: &dyn StepCost, start: SimTime, seqs: u32, context: u64, steps: u64) -> Self {
         let mut run = Self { start, end: start, steps, seqs, context, allocated: 0, stalled: false, ends: Vec::new() };
         if steps > 1 && cost.line(seqs, context).steps == 1 {
             run.steps = steps.min(LISTED);
-            run.ends.resize(usize::try_from(run.steps).expect("few"), 0);
-            cost.durations(seqs, context, &mut run.ends);
-            let mut end = 0;
-            for step in &mut run.ends {
-                end = step.checked_add(end).unwrap_or_else(|| ClockRanOut::throw());
-                *step = end;
-            }
+            run.list(cost);
+            return run;
         }
-        run.end = start + SimTime(run.time_of(cost, run.steps));
+        let end = run.checked_time(cost, steps).and_then(|time| start.0.checked_add(time));
+        run.end = end.map_or_else(|| run.shorten(cost), SimTime);
         run
+    }
+
+    /// Lists where the steps end. Those that the clock does not hold may never happen, because a run can be cut: they are
+    /// left to a run of their own.
+    fn list(&mut self, cost: &dyn StepCost) {
+        self.ends.resize(usize::try_from(self.steps).expect("few"), 0);
+        cost.durations(self.seqs, self.context, &mut self.ends);
+        let (mut end, mut fit) = (0_u64, 0);
+        for step in &mut self.ends {
+            let Some(next) = step.checked_add(end).filter(|&next| next <= u64::MAX - self.start.0) else { break };
+            (end, *step) = (next, next);
+            fit += 1;
+        }
+        if fit == 0 {
+            ClockRanOut::throw();
+        }
+        self.ends.truncate(fit);
+        (self.steps, self.end) = (fit as u64, self.start + SimTime(end));
+    }
+
+    /// Leaves only steps that end before the clock does, and returns when the last one ends. As with `list`, what comes
+    /// later may never happen; the first one does.
+    fn shorten(&mut self, cost: &dyn StepCost) -> SimTime {
+        let (mut context, mut fit, mut room) = (self.context, 0, u64::MAX - self.start.0);
+        while fit < self.steps {
+            let line = cost.line(self.seqs, context);
+            let count = line.steps.min(self.steps - fit);
+            let within = line.steps_within(room, count);
+            fit += within;
+            if within < count {
+                break;
+            }
+            room -= total(&line, count);
+            context += u64::from(self.seqs) * count;
+        }
+        self.steps = fit.max(1);
+        self.start + SimTime(self.time_of(cost, self.steps))
+    }
+
+    /// How long the first `steps` steps take, if a clock holds it.
+    fn checked_time(&self, cost: &dyn StepCost, steps: u64) -> Option<u64> {
+        let (mut context, mut left, mut time) = (self.context, steps, 0_u64);
+        while left > 0 {
+            let line = cost.line(self.seqs, context);
+            let count = line.steps.min(left);
+            time = u64::try_from(line.total(count)).ok()?.checked_add(time)?;
+            context += u64::from(self.seqs) * count;
+            left -= count;
+        }
+        Some(time)
     }
 
     /// The pieces of the first `steps` steps: how long the pieces before took, the progression and how many of its
@@ -74,7 +120,7 @@ impl MacroStep {
         if !self.ends.is_empty() {
             return self.listed(steps);
         }
-        self.pieces(cost, steps).last().map_or(0, |(before, line, count)| before + total(&line, count))
+        self.checked_time(cost, steps).unwrap_or_else(|| ClockRanOut::throw())
     }
 
     /// Calls `each` with the start offset of every step in `steps`, which must ascend.
@@ -163,6 +209,15 @@ mod tests {
         }
     }
 
+    /// Three steps until the clock runs out, of which it tells one at a time.
+    struct Listed;
+
+    impl StepCost for Listed {
+        fn step(&self, _: &StepShape) -> u64 {
+            u64::MAX / 3
+        }
+    }
+
     fn check(cost: &dyn StepCost, seqs: u32, context: u64, steps: u64, look: u64) {
         let run = MacroStep::new(cost, SimTime(1000), seqs, context, steps);
         let steps = run.steps;
@@ -180,6 +235,24 @@ mod tests {
         let mut starts = vec![];
         run.starts(cost, 0..steps, |offset| starts.push(1000 + offset));
         assert_eq!(starts, [&[1000], &ends[..ends.len() - 1]].concat());
+    }
+
+    #[test]
+    fn a_run_ends_before_the_clock_does() {
+        let third = Linear { step: u64::MAX / 3, ..Linear::default() };
+        let growing = Linear { step: u64::MAX / 4, per_context: 1 << 60, ..Linear::default() };
+        for (cost, start, steps, expected) in [
+            (&third as &dyn StepCost, 0, 6_000, 3),
+            (&third, 0, 2, 2),
+            (&third, u64::MAX / 2, 6_000, 1),
+            (&growing, 0, 6_000, 2),
+            (&Listed, 0, 60, 3),
+            (&Listed, u64::MAX / 2, 60, 1),
+        ] {
+            let run = MacroStep::new(cost, SimTime(start), 1, 1, steps);
+            assert_eq!(run.steps, expected, "from {start}");
+            assert!(run.end > SimTime(start));
+        }
     }
 
     proptest! {

@@ -135,7 +135,7 @@ impl Probe for Looks<'_> {
             let seq = &self.seqs[slot];
             prefill(seq, seq.booked_miss)
         });
-        there.chain(coming).sum()
+        there.chain(coming).fold(0, u64::saturating_add)
     }
 
     fn transfer_ps(&self, from: InstanceId, to: InstanceId, tokens: u32) -> Option<u64> {

@@ -157,7 +157,7 @@ fn beliefs_of_all_replicas_are_sampled() {
     (instance.kv_blocks, instance.block_tokens, instance.watermark_blocks) = (1_000, 16, 0);
     (instance.max_batched_tokens, instance.cache) = (1_000, CacheConfig::default());
     let request = |id: u32| {
-        let prompt = Prompt { leaf: None, tokens: if id % 2 == 0 { 1_000 } else { 1 } };
+        let prompt = Prompt { leaf: None, tokens: if id.is_multiple_of(2) { 1_000 } else { 1 } };
         Request::new(id, SimTime(u64::from(id) * 1_000), prompt, 1)
     };
     let requests: Vec<Request> = (0..640).map(request).collect();

@@ -150,7 +150,7 @@ impl Store {
         }
         for path in list(&self.dir.join("cells"))?.iter().filter(|path| of_a_cell(path)) {
             if path.is_dir() {
-                for name in [REQUESTS, DECISIONS] {
+                for name in [REQUESTS, DECISIONS, LOAD] {
                     Self::remove(&path.join(name).with_added_extension(PARTIAL))?;
                 }
             } else if path.extension().is_some_and(|extension| extension == PARTIAL) {

@@ -23,7 +23,7 @@ pub use registry::{
 use trimtab_core::{InstanceId, SimTime};
 
 pub use trimtab_core::params::{ParamError, require, typed};
-pub use view::{Arrival, ClusterView, Counters, History, Probe, Queued, Signals, Snapshot};
+pub use view::{Arrival, ClusterView, Counters, History, LONGEST_PS, Probe, Queued, Signals, Snapshot};
 
 /// A request scheduler.
 ///

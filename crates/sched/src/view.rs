@@ -246,9 +246,13 @@ pub trait Probe {
     /// arrived there, found by trying it on the true state. The default is the prediction, for probes that cannot try.
     fn trial_ps(&self, request: RequestId, prompt_tokens: u32, instance: InstanceId) -> u64 {
         let hit = self.hit_tokens(request, instance).min(prompt_tokens.saturating_sub(1));
-        self.queue_ps(instance) + self.prefill_ps(instance, prompt_tokens - hit, hit)
+        self.queue_ps(instance).saturating_add(self.prefill_ps(instance, prompt_tokens - hit, hit))
     }
 }
+
+/// The longest predicted time, in picoseconds: 13 days. A prediction can be wrong by any factor; with this bound the sum of
+/// a few of them always fits.
+pub const LONGEST_PS: u64 = 1 << 60;
 
 /// The cluster, as the router sees it at one moment.
 #[derive(Clone, Copy)]
@@ -319,7 +323,7 @@ impl<'a> ClusterView<'a> {
     /// Predicted picoseconds to prefill `new` tokens after `cached` ones, alone on the instance.
     pub fn prefill_ps(&self, instance: InstanceId, new: u32, cached: u32) -> u64 {
         check(self.signals.latency, "latency");
-        self.probe.prefill_ps(instance, new, cached)
+        self.probe.prefill_ps(instance, new, cached).min(LONGEST_PS)
     }
 
     /// Predicted picoseconds to prefill a prompt of which `hit` leading tokens are cached: as in real engines, at least
@@ -332,13 +336,13 @@ impl<'a> ClusterView<'a> {
     /// Predicted picoseconds of a decode step of an instance's batch with one more sequence of `tokens` tokens.
     pub fn decode_step_ps(&self, instance: InstanceId, tokens: u32) -> u64 {
         check(self.signals.latency, "latency");
-        self.probe.decode_step_ps(instance, tokens)
+        self.probe.decode_step_ps(instance, tokens).min(LONGEST_PS)
     }
 
     /// Predicted picoseconds to copy a cached prefix of `tokens` tokens between instances; `None` without a link.
     pub fn transfer_ps(&self, from: InstanceId, to: InstanceId, tokens: u32) -> Option<u64> {
         check(self.signals.latency, "latency");
-        self.probe.transfer_ps(from, to, tokens)
+        self.probe.transfer_ps(from, to, tokens).map(|ps| ps.min(LONGEST_PS))
     }
 
     /// The true picoseconds from now to the first token of the request at hand if it went to this instance and nothing
@@ -351,7 +355,7 @@ impl<'a> ClusterView<'a> {
     /// Predicted picoseconds until an instance has prefilled everything it was given so far.
     pub fn queue_ps(&self, instance: InstanceId) -> u64 {
         check(self.signals.latency, "latency");
-        self.probe.queue_ps(instance)
+        self.probe.queue_ps(instance).min(LONGEST_PS)
     }
 
     /// The unstarted requests at an instance, in the order they will be served.

@@ -32,7 +32,7 @@ pub(crate) struct Chosen {
     /// Parameter of the generated workload
     #[arg(long, value_name = "KEY=VALUE")]
     workload_param: Vec<String>,
-    /// Parameter of the eviction policy (see `trimtab explain eviction`)
+    /// Parameter of the eviction policy (see `trimtab explain eviction NAME`)
     #[arg(long, value_name = "KEY=VALUE")]
     eviction_param: Vec<String>,
     /// Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)

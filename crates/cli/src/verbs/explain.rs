@@ -38,6 +38,9 @@ pub(crate) struct Args {
     max_batched_tokens: u32,
 }
 
+/// What can be explained.
+const KINDS: [&str; 7] = ["scheduler", "workload", "eviction", "autoscaler", "admission", "model", "hardware"];
+
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     match args.what.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["scheduler", name] | [name] if Registry::default().get(name).is_some() => {
@@ -58,6 +61,9 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         ["hardware", name] => deployment(args, &args.model, name, printer),
         [name] if catalog::model(name).is_ok() => deployment(args, name, &args.hardware, printer),
         [name] if catalog::hardware(name).is_ok() => deployment(args, &args.model, name, printer),
+        [kind] if KINDS.contains(&kind) => Err(Failure::usage(format!(
+            "which {kind}?\nhint: `trimtab list` shows them; then `trimtab explain {kind} NAME`"
+        ))),
         [.., name] => Err(unknown(name)),
         [] => Err(Failure::usage("explain what?")),
     }

@@ -7,17 +7,19 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use trimtab_experiment::sweep::{Outcome, Progress, State};
 
+use crate::exit::Exit;
 use crate::printer::Printer;
 
 /// Set by Ctrl-C: cells in progress finish, no new one starts.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Makes Ctrl-C keep what is done.
+#[expect(clippy::exit, reason = "whoever presses it twice does not want to wait for anything")]
 pub(crate) fn catch_interrupts() {
     // A second Ctrl-C ends the program at once; without a handler the first one does.
     let _ = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            std::process::abort();
+            std::process::exit(Exit::Interrupted as i32);
         }
     });
 }

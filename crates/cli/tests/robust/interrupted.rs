@@ -1,6 +1,7 @@
 //! Experiments that are killed or stopped at random moments, and end with the bytes of one that was left alone.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ const POINTS: u32 = 40;
 pub(crate) const SWEEP: &str = r#"schema = 1
 name = "sweep"
 seeds = [1, 2]
-output = { requests = true, decisions = true }
+output = { requests = true, decisions = true, load = true }
 
 [cluster]
 instances = 2
@@ -48,7 +49,7 @@ fn capacity() -> String {
             "kind = \"sweep\"\nrates_rps = [2.0, 6.0, 20.0]",
             "kind = \"capacity\"\nrate_rps = { low = 1.0, high = 40.0 }\ntolerance = 0.2",
         )
-        .replace("output = { requests = true, decisions = true }\n", "")
+        .replace("output = { requests = true, decisions = true, load = true }\n", "")
 }
 
 /// Splitmix64.
@@ -84,9 +85,12 @@ fn interrupt(id: u32, how: u64) {
     }
 }
 
+const SIGINT: i32 = 2;
+const SIGKILL: i32 = 9;
+
 /// Ends of a process that was stopped: by itself, by a signal, or as one that kept what it had.
 fn is_an_end(status: ExitStatus) -> bool {
-    matches!(status.code(), None | Some(0 | 130))
+    matches!(status.code(), Some(0 | 130)) || matches!(status.signal(), Some(SIGINT | SIGKILL))
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long an undisturbed run takes bounds the moments of the others")]

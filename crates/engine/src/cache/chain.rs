@@ -2,7 +2,7 @@
 
 use trimtab_core::{PrefixForest, PrefixId, Prompt};
 
-/// The nodes of a prompt and the token position behind each, read once from the forest, where they lie far apart.
+/// The nodes of a prompt and the token position behind each: a copy, because in the forest they lie far apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path {
     nodes: Vec<PrefixId>,
@@ -10,7 +10,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Becomes that of another prompt.
+    /// Reads those of a prompt.
     pub(crate) fn set(&mut self, forest: &PrefixForest, prompt: Prompt) {
         forest.path(prompt, &mut self.nodes);
         self.ends.clear();
@@ -32,7 +32,7 @@ pub(crate) struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    /// All blocks with identity.
+    /// Its whole blocks, and the partial one if there is one.
     pub(crate) fn blocks(&self) -> u32 {
         self.full + u32::from(self.tail > 0)
     }

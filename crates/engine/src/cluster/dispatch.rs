@@ -2,7 +2,7 @@
 
 use trimtab_core::{InstanceId, Request, RequestId, SimTime};
 use trimtab_sched::parts::mix64;
-use trimtab_sched::{Action, Actions, Arrival, ClusterView, Decision, Hook, Probe, Scheduler};
+use trimtab_sched::{Action, Actions, Arrival, ClusterView, Decision, Hook, LONGEST_PS, Probe, Scheduler};
 
 use super::{Class, Simulation};
 use crate::config::{DecisionLog, PrefixSignal};
@@ -332,7 +332,8 @@ impl Simulation<'_> {
         let fetched = seq.fetch.map_or(0, |(_, tokens)| tokens);
         let hit = looks.hit_tokens(seq.request.id, to).max(fetched);
         let work = looks.prefill_ps(to, seq.request.prompt.tokens - hit, hit);
-        let ttft = (there - seq.request.arrival) + SimTime(looks.queue_ps(to) + work);
+        let ahead = looks.queue_ps(to).saturating_add(work).min(LONGEST_PS);
+        let ttft = (there - seq.request.arrival) + SimTime(ahead);
         let row = self.decisions.as_mut().and_then(|log| log.last_mut()).expect("the decision was logged");
         (row.predicted_ttft, row.predicted_hit) = (Some(ttft), hit);
     }

@@ -35,8 +35,9 @@ fn whole_ns(ms: f64) -> u64 {
     ns * 1_000
 }
 
-/// The same for less than a month, without a call: a float of 1.5 * 2^52 and more has no bits for fractions, so adding that
-/// much rounds, half to even, and leaves the whole number in the low bits.
+/// The same without a call, for less than 2^51 ns: a decode takes at most 34.01 ms, for `u` is at most 1. A float of
+/// 1.5 * 2^52 and more has no bits for fractions, so adding that much rounds, half to even, and leaves the whole number in
+/// the low bits.
 fn few_ns(ms: f64) -> u64 {
     const SHIFT: f64 = 6_755_399_441_055_744.0;
     ((ms / 1e3 * 1e9 + SHIFT).to_bits() - SHIFT.to_bits()) * 1_000

@@ -5,6 +5,7 @@
 mod autoscalers;
 mod capacity;
 mod changes;
+mod clock;
 mod golden;
 mod merge;
 mod mixed;

@@ -147,7 +147,7 @@ struct Band {
 
 impl Band {
     /// The first of the flow whose turn it is now.
-    fn turn(&mut self) -> Option<Ticket> {
+    fn take_turn(&mut self) -> Option<Ticket> {
         let after = self.last.checked_add(1).and_then(|next| self.flows.range(next..).next());
         let (&flow, queue) = after.or_else(|| self.flows.first_key_value())?;
         self.last = flow;
@@ -187,8 +187,8 @@ impl FlowControl {
 
 impl Admission for FlowControl {
     fn ask(&mut self, arrival: &Arrival<'_>, view: &ClusterView<'_>) -> Verdict {
-        let overtakes = self.bands.range(arrival.priority..).all(|(_, band)| band.waiting == 0);
-        if overtakes && !self.is_saturated(view) {
+        let first = self.bands.range(arrival.priority..).all(|(_, band)| band.waiting == 0);
+        if first && !self.is_saturated(view) {
             return Verdict::Admit;
         }
         let tokens = u64::from(arrival.prompt.tokens);
@@ -216,7 +216,7 @@ impl Admission for FlowControl {
         if self.is_saturated(view) {
             return None;
         }
-        let ticket = self.bands.values_mut().rev().find_map(Band::turn)?;
+        let ticket = self.bands.values_mut().rev().find_map(Band::take_turn)?;
         self.leaves(ticket).map(|request| (request, true))
     }
 

@@ -242,7 +242,7 @@ fn flow_control_holds_back_while_the_pool_is_saturated() {
 
 #[test]
 fn a_long_queue_is_kept_in_order() {
-    // Every second one hangs up. To look through all that wait for each would take minutes.
+    // Every second one hangs up. To look through all that wait for each is ten thousand million steps.
     const MANY: u32 = 100_000;
     let mut steps: Vec<Step> = (0..MANY).map(|_| Ask(0.0, FULL, 1, 0, 1, Wait)).collect();
     steps.extend((0..MANY).filter(|id| id % 2 == 1).map(Gone));

@@ -8,44 +8,15 @@ use crate::support::read_bytes;
 
 /// One good file of each format.
 const SEEDS: &[(&str, &str)] = &[
-    (
-        "mooncake",
-        "{\"timestamp\": 0, \"input_length\": 1300, \"output_length\": 5, \"hash_ids\": [0, 1, 2], \"session_id\": \"a\"}\n\
-         {\"timestamp\": 30.5, \"input_length\": 1100, \"output_length\": 7, \"hash_ids\": [0, 1, 3]}\n",
-    ),
-    (
-        "bailian",
-        "{\"chat_id\": 1, \"parent_chat_id\": -1, \"timestamp\": 6.1, \"input_length\": 20, \"output_length\": 1, \"turn\": 1, \
-         \"hash_ids\": [1, 2]}\n{\"chat_id\": 2, \"parent_chat_id\": 1, \"timestamp\": 7, \"input_length\": 40, \
-         \"output_length\": 1, \"turn\": 2, \"hash_ids\": [1, 2, 3]}\n",
-    ),
-    (
-        "azure",
-        "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-11-16 18:15:46.6805900,374,44\r\n2023-11-16 18:15:50Z,3,1",
-    ),
-    ("burstgpt", "Timestamp,Session ID,Model,Request tokens,Response tokens\n5,7,ChatGPT,472,18\n6,,\"G,4\",3,0\n"),
-    ("vidur", "arrived_at,num_prefill_tokens,num_decode_tokens\n0.0,374,44\n4.314579,396,109\n"),
-    (
-        "blis",
-        "tenant_id,prefix_group,prefix_length,input_tokens,output_tokens,arrival_time_us\nt,g,64,100,5,10\nt,g,32,90,5,20\n",
-    ),
-    (
-        "llmservingsim",
-        "{\"input_toks\": 3, \"output_toks\": 2, \"arrival_time_ns\": 1, \"input_tok_ids\": [1, 2, 3]}\n\
-         {\"session_id\": \"a\", \"arrival_time_ns\": 5, \"sub_requests\": [{\"input_toks\": 5, \"output_toks\": 2, \
-         \"tool_duration_ns\": 7}, {\"input_toks\": 9, \"output_toks\": 1}]}\n",
-    ),
-    (
-        "weka",
-        "{\"id\": \"s\", \"block_size\": 64, \"hash_id_scope\": \"local\",\n \"requests\": [{\"t\": 0.5, \"in\": 100, \"out\": 9, \
-         \"hash_ids\": [1, 2]}, {\"type\": \"subagent\", \"requests\": [{\"t\": 1, \"in\": 70, \"out\": 1}]}]}\n",
-    ),
-    (
-        "trimtab",
-        "{\"trimtab_trace\":1,\"block_tokens\":1,\"timed\":true,\"tenants\":[\"a\"],\"models\":[]}\n\
-         {\"t\":0,\"in\":5,\"out\":2,\"nodes\":[0,5,1,7],\"leaf\":0,\"out_leaf\":1,\"session\":0,\"turn\":0}\n\
-         {\"t\":9,\"in\":8,\"out\":1,\"nodes\":[2,8],\"leaf\":2,\"session\":0,\"turn\":1}\n",
-    ),
+    ("mooncake", include_str!("../samples/mooncake.jsonl")),
+    ("bailian", include_str!("../samples/bailian.jsonl")),
+    ("azure", include_str!("../samples/azure.csv")),
+    ("burstgpt", include_str!("../samples/burstgpt.csv")),
+    ("vidur", include_str!("../samples/vidur.csv")),
+    ("blis", include_str!("../samples/blis.csv")),
+    ("llmservingsim", include_str!("../samples/llmservingsim.jsonl")),
+    ("weka", include_str!("../samples/weka.json")),
+    ("trimtab", include_str!("../samples/trimtab.jsonl")),
 ];
 
 /// What numbers and structure are replaced with.

@@ -21,7 +21,7 @@ impl E2 {
     /// The load of an instance from nodes asked for at least twice.
     fn repeated_ps(&self, at: InstanceId) -> u64 {
         let load = self.window.repeated_load(at);
-        load.prefill_ps + decode_ps(load.active, self.mean_output, self.speeds.get(at))
+        load.prefill_ps.saturating_add(decode_ps(load.active, self.mean_output, self.speeds.get(at)))
     }
 
     pub(super) fn rebalance(&mut self, view: &ClusterView<'_>) {
@@ -56,7 +56,7 @@ impl E2 {
     /// What a node costs an instance it is assigned to.
     fn share_ps(&self, id: StatId, at: InstanceId) -> u64 {
         let share = self.window.share(id, at);
-        share.prefill_ps + decode_ps(share.active, self.mean_output, self.speeds.get(at))
+        share.prefill_ps.saturating_add(decode_ps(share.active, self.mean_output, self.speeds.get(at)))
     }
 
     /// The heaviest instance against the lightest, then the next heaviest against the same.

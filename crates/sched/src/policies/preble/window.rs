@@ -67,6 +67,19 @@ pub(super) struct Load {
     pub(super) active: u64,
 }
 
+/// The sum of the loads of many nodes, exact, so that each can be taken out again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    prefill_ps: u128,
+    active: u64,
+}
+
+impl From<Sum> for Load {
+    fn from(Sum { prefill_ps, active }: Sum) -> Self {
+        Self { prefill_ps: u64::try_from(prefill_ps).unwrap_or(u64::MAX), active }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     time: SimTime,
@@ -83,7 +96,7 @@ pub(super) struct Window {
     stats: Vec<Option<Stat>>,
     free: Vec<StatId>,
     /// Summed shares of each instance: of all nodes, and of those with at least two requests.
-    loads: Vec<[Load; 2]>,
+    loads: Vec<[Sum; 2]>,
 }
 
 impl Window {
@@ -107,12 +120,12 @@ impl Window {
 
     /// The load of an instance from all nodes.
     pub(super) fn load(&self, at: InstanceId) -> Load {
-        self.loads.get(at.index()).map_or(Load::default(), |loads| loads[0])
+        self.loads.get(at.index()).map_or(Load::default(), |loads| loads[0].into())
     }
 
     /// The load of an instance from nodes with at least two requests.
     pub(super) fn repeated_load(&self, at: InstanceId) -> Load {
-        self.loads.get(at.index()).map_or(Load::default(), |loads| loads[1])
+        self.loads.get(at.index()).map_or(Load::default(), |loads| loads[1].into())
     }
 
     /// The middle of the window.
@@ -229,10 +242,10 @@ impl Window {
         let stat = self.stats[id.index()].as_ref().expect("an entry lives as long as its requests");
         for share in &stat.shares {
             if self.loads.len() <= share.at.index() {
-                self.loads.resize(share.at.index() + 1, [Load::default(); 2]);
+                self.loads.resize(share.at.index() + 1, [Sum::default(); 2]);
             }
             for load in &mut self.loads[share.at.index()][..=usize::from(stat.count >= 2)] {
-                load.prefill_ps += share.load.prefill_ps;
+                load.prefill_ps += u128::from(share.load.prefill_ps);
                 load.active += share.load.active;
             }
         }
@@ -243,7 +256,7 @@ impl Window {
         let stat = self.stats[id.index()].as_mut().expect("an entry lives as long as its requests");
         for share in stat.shares.drain(..) {
             for load in &mut self.loads[share.at.index()][..=usize::from(stat.count >= 2)] {
-                load.prefill_ps -= share.load.prefill_ps;
+                load.prefill_ps -= u128::from(share.load.prefill_ps);
                 load.active -= share.load.active;
             }
         }
