@@ -12,7 +12,12 @@ use printer::Printer;
 
 /// An exact, fast simulator of LLM serving clusters, for scheduling research
 #[derive(Debug, Parser)]
-#[command(name = "trimtab", version, propagate_version = true)]
+#[command(
+    name = "trimtab",
+    version,
+    propagate_version = true,
+    after_help = "Begin with: trimtab sweep experiments/quickstart.toml"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,

@@ -269,6 +269,8 @@ fn lists_are_json_arrays_of_name_and_summary() {
     }
     let err = bench.trimtab(&["list", "schedulrs"]).assert().code(2).get_output().stderr.clone();
     assert!(text(&err).contains("did you mean `schedulers`?"));
+    let err = bench.trimtab(&["explain", "eviction"]).assert().code(2).get_output().stderr.clone();
+    assert!(text(&err).contains("which eviction?") && text(&err).contains("trimtab list"), "{}", text(&err));
     let out = bench.trimtab(&["explain", "least-loaded"]).assert().success().get_output().stdout.clone();
     assert!(text(&out).contains("load = "), "{}", text(&out));
 }

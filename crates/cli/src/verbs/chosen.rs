@@ -27,13 +27,13 @@ pub(crate) struct Chosen {
     #[command(flatten)]
     flags: Flags,
     /// Scheduler parameter (see `trimtab explain`)
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Scheduler")]
     param: Vec<String>,
     /// Parameter of the generated workload
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Workload")]
     workload_param: Vec<String>,
     /// Parameter of the eviction policy (see `trimtab explain eviction NAME`)
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Instances")]
     eviction_param: Vec<String>,
     /// Any value by its dotted path, such as signals.refresh_ms=50 (of the spec, if there is one)
     #[arg(long, value_name = "PATH=VALUE")]

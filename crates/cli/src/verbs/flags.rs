@@ -175,7 +175,7 @@ impl clap::Args for Flags {
         let defaults = serde_json::to_value(Scenario::default()).unwrap_or_default();
         let arg = |(name, path, takes, help): &(&'static str, &'static str, Takes, &'static str)| {
             let other = EITHER.iter().find_map(|(a, b)| (a == name).then_some(*b));
-            let arg = Arg::new(*name).long(*name).conflicts_with_all(other);
+            let arg = Arg::new(*name).long(*name).conflicts_with_all(other).help_heading(heading(path));
             let arg = match NEEDS.iter().find(|(flag, ..)| flag == name) {
                 Some((_, group, _)) => arg.requires(group),
                 None => arg,
@@ -194,6 +194,16 @@ impl clap::Args for Flags {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+/// Under what help lists the flag for a path.
+fn heading(path: &str) -> &'static str {
+    match path.split_once('.').map_or(path, |(table, _)| table) {
+        "workload" => "Workload",
+        "cluster" => "Instances",
+        "scheduler" => "Scheduler",
+        _ => "Objectives and statistics",
     }
 }
 
