@@ -1,9 +1,11 @@
 //! `trimtab man`: manual pages.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use clap_mangen::{Man, generate_to};
+use trimtab_table::PARTIAL;
 
 use crate::Cli;
 use crate::exit::Failure;
@@ -23,7 +25,21 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         Man::new(Cli::command()).render(&mut page)?;
         return printer.result(&String::from_utf8_lossy(&page));
     };
-    let failed = |error: std::io::Error| Failure::writing(folder, &error);
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    generate_to(Cli::command(), folder).map_err(failed)
+    let partial = folder.with_added_extension(PARTIAL);
+    let moved = pages(&partial, folder);
+    // What could not be written leaves no half.
+    let _ = std::fs::remove_dir_all(&partial);
+    moved.map_err(|error| Failure::writing(folder, &error))
+}
+
+/// Writes all pages into one folder and moves them into the other.
+fn pages(partial: &Path, folder: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(partial)?;
+    generate_to(Cli::command(), partial)?;
+    std::fs::create_dir_all(folder)?;
+    for page in std::fs::read_dir(partial)? {
+        let page = page?;
+        std::fs::rename(page.path(), folder.join(page.file_name()))?;
+    }
+    Ok(())
 }

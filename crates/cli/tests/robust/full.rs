@@ -1,5 +1,6 @@
 //! File systems that are full, may not be written or lose the ends of files.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -66,7 +67,8 @@ fn what_cannot_be_written_is_named_and_leaves_no_half() {
         (&["man", "-o", "pages"], "pages"),
         (&["calibrate", "steps.csv", "-o", "profile.toml"], "profile.toml"),
     ];
-    for (args, name) in cases {
+    let mut whole = BTreeMap::new();
+    for &(args, name) in cases {
         for blocks in [0, 1] {
             let done = cramped(folder.path(), blocks, args);
             let said = stderr(&done);
@@ -75,6 +77,19 @@ fn what_cannot_be_written_is_named_and_leaves_no_half() {
             assert!(said.contains("hint: make room there") && !said.contains("panicked"), "{args:?}: {said}");
             let target = folder.path().join(name);
             assert!(!target.is_file(), "{args:?} left half of {name}");
+            if target.is_dir() {
+                let whole = whole.entry(name).or_insert_with(|| {
+                    let elsewhere: Vec<&str> =
+                        args.iter().map(|&arg| if arg == name { "whole" } else { arg }).collect();
+                    assert!(roomy(folder.path(), &elsewhere).status.success());
+                    let found = files(&folder.path().join("whole"));
+                    fs::remove_dir_all(folder.path().join("whole")).expect("it is there");
+                    found
+                });
+                for (file, content) in files(&target) {
+                    assert!(whole.get(&file) == Some(&content), "{args:?} left half of {}", file.display());
+                }
+            }
         }
     }
     let left = files(folder.path());
