@@ -143,12 +143,13 @@ impl<'a> Cursor<'a> {
         self.expect(b'"', "a string in double quotes")?;
         let start = self.at;
         loop {
+            let rest = self.rest();
+            self.at += rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(rest.len());
             match self.line.get(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => self.at += 2,
                 Some(0) => return Err(self.issue(Kind::Encoding, "text without NUL bytes")),
-                Some(0x01..0x20) => return Err(self.issue(Kind::Syntax, "a string without control characters")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.issue(Kind::Syntax, "a string without control characters")),
                 None => return Err(self.issue(Kind::Syntax, "a closing `\"`").hint("the line is cut")),
             }
         }
@@ -161,19 +162,27 @@ impl<'a> Cursor<'a> {
         Ok(text)
     }
 
+    /// Passes over at most `most` digits, 19 at the most, and returns what they say. Most of the time of reading a trace.
+    fn digits(&mut self, most: usize) -> u64 {
+        let (mut value, mut count) = (0_u64, 0);
+        for &byte in self.rest().iter().take(most) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
+        self.at += count;
+        value
+    }
+
     /// A whole number that is not negative.
     pub(crate) fn uint(&mut self, what: &'static str) -> Parsed<u64> {
         let first = self.peek();
         if first.is_ascii_digit() {
-            let (start, mut value) = (self.at, 0u64);
             // 19 digits cannot overflow.
-            while let Some(d) = self.line.get(self.at).filter(|d| d.is_ascii_digit()) {
-                if self.at - start == 19 {
-                    break;
-                }
-                value = value * 10 + u64::from(d - b'0');
-                self.at += 1;
-            }
+            let (start, value) = (self.at, self.digits(19));
             match self.line.get(self.at) {
                 Some(b'.' | b'e' | b'E' | b'0'..=b'9') => self.at = start,
                 _ if first == b'0' && self.at - start > 1 => {
@@ -235,15 +244,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn token(&mut self, what: &'static str) -> Parsed<Token<'a>> {
         let first = self.peek();
         if first.is_ascii_digit() {
-            let (start, mut value) = (self.at, 0u64);
-            while let Some(d) = self.line.get(self.at).filter(|d| d.is_ascii_digit()) {
-                // 18 digits: below 2^63, so that the rest of the range is free for other names.
-                if self.at - start == 18 {
-                    break;
-                }
-                value = value * 10 + u64::from(d - b'0');
-                self.at += 1;
-            }
+            // 18 digits: below 2^63, so that the rest of the range is free for other names.
+            let (start, value) = (self.at, self.digits(18));
             if !matches!(self.line.get(self.at), Some(b'.' | b'e' | b'E' | b'0'..=b'9')) {
                 return Ok(Token::Int(value));
             }
