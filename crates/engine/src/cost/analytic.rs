@@ -1,5 +1,7 @@
 //! The analytic model: the terms of [`Deployment`] in whole picoseconds.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::deployment::FEW_SEQS;
 use super::{Deployment, Line, StepCost, StepShape};
 
@@ -11,11 +13,12 @@ const PS: f64 = 1e12;
 /// A closed form in the numbers of tokens, sequences, KV tokens and query-key pairs of a step.
 ///
 /// Exact: each coefficient is rounded once here, the pair term once per step, and nothing else is rounded.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Analytic {
     deployment: Deployment,
-    /// Weight reads, matrix products, element-wise traffic and all-reduces, by number of tokens.
-    by_tokens: Vec<u64>,
+    /// Weight reads, matrix products, element-wise traffic and all-reduces, by number of tokens; 0 where nobody has asked
+    /// yet. Whoever asks first computes the same number, so that it does not matter who that is.
+    by_tokens: Vec<AtomicU64>,
     pair_fixed: u128,
     kv: u64,
     scan: u64,
@@ -26,14 +29,11 @@ pub struct Analytic {
 }
 
 impl Analytic {
-    /// Builds the table for steps of up to `max_batched_tokens` tokens, 65,536 at most; larger steps are computed when
-    /// met.
+    /// With a table for steps of up to `max_batched_tokens` tokens, 65,536 at most; larger steps are computed each time.
     pub fn new(deployment: Deployment, max_batched_tokens: u32) -> Self {
         let rates = deployment.rates();
-        let by_tokens =
-            (0..=u64::from(max_batched_tokens.min(1 << 16))).map(|n| ps(deployment.token_seconds(n))).collect();
         Self {
-            by_tokens,
+            by_tokens: (0..=max_batched_tokens.min(1 << 16)).map(|_| AtomicU64::new(0)).collect(),
             pair_fixed: u128::from(ps(rates.pair * f64::from(1_u32 << PAIR_BITS))),
             kv: ps(rates.kv),
             scan: ps(rates.scan),
@@ -63,8 +63,16 @@ impl Analytic {
     }
 
     fn of_tokens(&self, tokens: u64) -> u64 {
-        let known = usize::try_from(tokens).ok().and_then(|n| self.by_tokens.get(n));
-        known.copied().unwrap_or_else(|| ps(self.deployment.token_seconds(tokens)))
+        let place = usize::try_from(tokens).ok().and_then(|n| self.by_tokens.get(n));
+        let known = place.map_or(0, |place| place.load(Relaxed));
+        if known > 0 {
+            return known;
+        }
+        let computed = ps(self.deployment.token_seconds(tokens));
+        if let Some(place) = place {
+            place.store(computed, Relaxed);
+        }
+        computed
     }
 }
 
