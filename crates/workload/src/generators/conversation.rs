@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_core::{PrefixForest, PrefixId, SimTime, StreamRng, normal, uniform01};
 
-use super::{Built, ParamError, Setup, WorkloadDef, docs, require, require_arrivals, require_law, seconds, typed};
+use super::{
+    Built, ParamError, Setup, WorkloadDef, docs, require, require_arrivals, require_law, require_rate, seconds, typed,
+};
 use crate::arrivals::{ArrivalSpec, Drift};
 use crate::law::{EvenPairs, Law, beta, whole};
 use crate::sessions::{Content, Plan, Source, Turn};
@@ -118,7 +120,7 @@ impl Params {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        require(self.rate > 0.0 && self.rate.is_finite(), "rate", "positive")?;
+        require_rate(self.rate)?;
         require_arrivals(&self.arrivals)?;
         for (law, name) in [(&self.first, "first"), (&self.output, "output"), (&self.user, "user"), (&self.gap, "gap")]
         {

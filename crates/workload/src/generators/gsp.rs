@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use trimtab_core::{StreamRng, uniform01};
 
 use super::grouped::{Choice, Grouped};
-use super::{Built, WorkloadDef, docs, require, require_arrivals, typed};
+use super::{Built, WorkloadDef, docs, require, require_arrivals, require_rate, typed};
 use crate::arrivals::ArrivalSpec;
 use crate::law::{Law, whole};
 
@@ -31,7 +31,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
     build: |params, setup| {
         let p: Params = typed(params)?;
         let rate = setup.rate.unwrap_or(p.rate);
-        require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+        require_rate(rate)?;
         require_arrivals(&p.arrivals)?;
         require(p.groups > 0 && p.prompts > 0, "groups", "at least 1, like prompts")?;
         require(u64::from(p.groups) * u64::from(p.prompts) < 1 << 31, "prompts", "below 2^31 in all groups together")?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_core::SimTime;
 
-use super::{Built, ParamError, WorkloadDef, docs, generator_by_name, require, typed};
+use super::{Built, ParamError, WorkloadDef, docs, generator_by_name, require, require_rate, typed};
 
 pub(crate) static DEF: WorkloadDef = WorkloadDef {
     name: "mixture",
@@ -19,7 +19,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
     build: |params, setup| {
         let p: Params = typed(params)?;
         let rate = setup.rate.unwrap_or(p.rate);
-        require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+        require_rate(rate)?;
         let total: f64 = p.parts.iter().map(|part| part.weight).sum();
         let weights = p.parts.iter().all(|part| part.weight > 0.0) && total > 0.0 && total.is_finite();
         require(weights, "parts", "a list of parts with positive weights")?;

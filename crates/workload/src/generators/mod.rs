@@ -19,7 +19,7 @@ use crate::arrivals::{ArrivalSpec, Arrivals};
 use crate::law::Ranks;
 use crate::sessions::{Loop, SessionWorkload, Source, Starts, Stream};
 pub use registry::{ParamDoc, WorkloadDef};
-use registry::{docs, docs_of, require_arrivals, require_law};
+use registry::{docs, docs_of, require_arrivals, require_law, require_rate};
 use trimtab_core::params::{ParamError, require, typed, typed_over};
 
 /// All generators, in the order in which they are listed.
@@ -85,7 +85,7 @@ impl WorkloadDef {
         options: &GenOptions,
     ) -> Result<Box<dyn Workload + Send>, ParamError> {
         if let Some(rate) = options.rate {
-            require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+            require_rate(rate)?;
         }
         if let Some((count, skew)) = options.tenants {
             require(count > 0 && (0.0..=10.0).contains(&skew), "tenants", "at least 1, with a skew of 0 to 10")?;

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use trimtab_core::{PrefixForest, PrefixId, SimTime, StreamRng};
 
-use super::{Built, ParamError, Setup, WorkloadDef, docs, require, require_arrivals, require_law, seconds, typed};
+use super::{
+    Built, ParamError, Setup, WorkloadDef, docs, require, require_arrivals, require_law, require_rate, seconds, typed,
+};
 use crate::arrivals::ArrivalSpec;
 use crate::law::Law;
 use crate::sessions::{Content, Plan, Source, Turn};
@@ -74,7 +76,7 @@ const PILOT: u32 = 20_000;
 /// Sessions with these parameters.
 pub(super) fn build(p: Params, setup: &mut Setup) -> Result<Built, ParamError> {
     let rate = setup.rate.unwrap_or(p.rate);
-    require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+    require_rate(rate)?;
     require_arrivals(&p.arrivals)?;
     for (law, name) in [
         (&p.turns, "turns"),

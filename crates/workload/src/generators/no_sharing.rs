@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grouped::{Choice, Grouped};
-use super::{Built, WorkloadDef, docs, require, require_arrivals, require_law, typed};
+use super::{Built, WorkloadDef, docs, require_arrivals, require_law, require_rate, typed};
 use crate::arrivals::ArrivalSpec;
 use crate::law::Law;
 
@@ -22,7 +22,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
     build: |params, setup| {
         let p: Params = typed(params)?;
         let rate = setup.rate.unwrap_or(p.rate);
-        require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+        require_rate(rate)?;
         require_arrivals(&p.arrivals)?;
         require_law(&p.input, "input")?;
         require_law(&p.output, "output")?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::grouped::{Choice, Grouped};
-use super::{Built, ParamDoc, ParamError, Setup, WorkloadDef, docs_of};
+use super::{Built, ParamDoc, ParamError, Setup, WorkloadDef, docs_of, require_rate};
 use super::{require, require_arrivals, require_law, typed_over};
 use crate::arrivals::ArrivalSpec;
 use crate::law::{Law, Ranks, whole};
@@ -116,7 +116,7 @@ fn documented(defaults: &Params) -> Vec<ParamDoc> {
 fn build(defaults: Params, params: &Value, setup: &mut Setup) -> Result<Built, ParamError> {
     let p = typed_over(defaults, params)?;
     let rate = setup.rate.unwrap_or(p.rate);
-    require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+    require_rate(rate)?;
     require_arrivals(&p.arrivals)?;
     require((1..=1_000_000).contains(&p.prefixes), "prefixes", "1 to 1 000 000")?;
     require((1..1 << 23).contains(&p.prefix_tokens), "prefix_tokens", "1 to 2^23")?;

@@ -56,6 +56,12 @@ pub(crate) fn require_law(law: &Law, name: &str) -> Result<(), ParamError> {
     require(law.is_sound(), name, "a law with sound numbers, such as {\"lognormal\": [median, sigma]}")
 }
 
+/// Refuses a rate with which several requests come in every picosecond: all come at once, and a generator that looks for
+/// the next ones never gets beyond that moment.
+pub(crate) fn require_rate(rate: f64) -> Result<(), ParamError> {
+    require(rate > 0.0 && rate <= 1e12, "rate", "positive, and at most 1e12")
+}
+
 /// Refuses an arrival process that makes no sense.
 pub(crate) fn require_arrivals(spec: &ArrivalSpec) -> Result<(), ParamError> {
     spec.fault().map_or(Ok(()), |rule| Err(ParamError(format!("parameter `arrivals`: {rule}"))))

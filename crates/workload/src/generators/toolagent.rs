@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use trimtab_core::{PrefixForest, PrefixId, StreamRng};
 
 use super::conversation::{Conversation, TURNS_IN_AN_HOUR, first_prompts, typed_params};
-use super::{Built, WorkloadDef, docs, require, require_arrivals, require_law, typed};
+use super::{Built, WorkloadDef, docs, require, require_arrivals, require_law, require_rate, typed};
 use crate::arrivals::{ArrivalSpec, Drift};
 use crate::law::Law;
 use crate::sessions::{Plan, Source, Turn};
@@ -39,7 +39,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
         require(p.a_share >= 0.0 && p.b_share >= 0.0 && chat_share > 0.0, "a_share", "a share, with b_share below 1")?;
         require_arrivals(&p.arrivals)?;
         let rate = setup.rate.unwrap_or(p.rate);
-        require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+        require_rate(rate)?;
         let mut chat = typed_params(&serde_json::json!({ "tick_ms": p.tick_ms }))?;
         chat.first = first_prompts(0.94);
         chat.output = Law::Mix(vec![

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grouped::{Choice, Grouped};
-use super::{Built, WorkloadDef, docs, require, require_arrivals, require_law, typed};
+use super::{Built, WorkloadDef, docs, require, require_arrivals, require_law, require_rate, typed};
 use crate::arrivals::ArrivalSpec;
 use crate::law::{Law, Ranks};
 
@@ -28,7 +28,7 @@ pub(crate) static DEF: WorkloadDef = WorkloadDef {
     build: |params, setup| {
         let p: Params = typed(params)?;
         let rate = setup.rate.unwrap_or(p.rate);
-        require(rate > 0.0 && rate.is_finite(), "rate", "positive")?;
+        require_rate(rate)?;
         require_arrivals(&p.arrivals)?;
         require((1..=10_000_000).contains(&p.groups), "groups", "1 to 10 000 000")?;
         require((0.0..=2.0).contains(&p.exponent), "exponent", "0 to 2")?;

@@ -56,6 +56,7 @@ fn wrong_parameters_are_refused() {
         ("zipf", json!({"exponent": -1}), "parameter `exponent` must be 0 to 2"),
         ("zipf", json!({"exponent": "x"}), "parameter `exponent`: invalid type"),
         ("zipf", json!({"rate": 0}), "`rate` must be positive"),
+        ("zipf", json!({"rate": 2e50}), "`rate` must be positive, and at most 1e12"),
         ("zipf", json!({"suffix": {"lognormal": [-1, 2]}}), "`suffix`"),
         ("zipf", json!({"arrivals": {"process": "gamma"}}), "`cv` goes with"),
         ("zipf", json!({"arrivals": {"processs": "gamma"}}), "unknown field `processs`"),
