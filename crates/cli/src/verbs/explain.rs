@@ -9,7 +9,7 @@ use trimtab_experiment::explain;
 use trimtab_experiment::scenario::Cluster;
 use trimtab_sched::admissions::{ADMISSIONS, AdmissionDef, admission_by_name};
 use trimtab_sched::autoscalers::{AUTOSCALERS, AutoscalerDef, autoscaler_by_name};
-use trimtab_sched::{ParamsDoc, Registry, SchedulerDef};
+use trimtab_sched::{ParamsDoc, Registry, SchedulerDef, Signals};
 use trimtab_workload::{WorkloadDef, generators};
 
 use crate::exit::Failure;
@@ -100,9 +100,7 @@ fn workload(def: &WorkloadDef) -> String {
 
 fn scheduler(def: &SchedulerDef) -> String {
     let mut out = format!("{}: {}\n\nsource: {}\n", def.name, def.summary, def.citation);
-    let signals = def.signals.names();
-    let reads = if signals.is_empty() { "router counters only".to_owned() } else { signals.join(", ") };
-    let _ = writeln!(out, "reads: {reads}");
+    reads(&mut out, def.signals);
     parameters_and_deviations(&mut out, (def.params)(), def.deviations);
     out
 }
@@ -127,11 +125,15 @@ fn autoscaler(def: &AutoscalerDef) -> String {
 
 fn admission(def: &AdmissionDef) -> String {
     let mut out = format!("{}: {}\n\nsource: {}\n", def.name, def.summary, def.citation);
-    let signals = def.signals.names();
-    let reads = if signals.is_empty() { "router counters only".to_owned() } else { signals.join(", ") };
-    let _ = writeln!(out, "reads: {reads}");
+    reads(&mut out, def.signals);
     parameters_and_deviations(&mut out, (def.params)(), def.deviations);
     out
+}
+
+fn reads(out: &mut String, signals: Signals) {
+    let names = signals.names();
+    let names = if names.is_empty() { "router counters only".to_owned() } else { names.join(", ") };
+    let _ = writeln!(out, "reads: {names}");
 }
 
 fn parameters_and_deviations(out: &mut String, doc: ParamsDoc, deviations: &[&str]) {
