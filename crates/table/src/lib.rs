@@ -11,6 +11,7 @@
 //! This crate does not know what a run, a cell or a scheduler is: its users name the columns.
 
 mod csv_format;
+mod footer;
 mod parquet_format;
 mod requests;
 mod summary;

@@ -10,6 +10,7 @@ use polars_core::prelude::{
 };
 use polars_io::prelude::{ParquetReader, ParquetWriter, SerReader};
 
+use crate::footer;
 use crate::table::{Column, Table, TableError};
 
 pub(crate) fn encode(table: &Table) -> Result<Vec<u8>, TableError> {
@@ -41,6 +42,9 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<Table, TableError> {
 const VALUES_PER_BYTE: u64 = 1 << 14;
 
 fn decode_sound(bytes: Vec<u8>) -> Result<Table, TableError> {
+    if !footer::is_sound(&bytes) {
+        return Err(TableError::Parquet("the file is damaged: its footer is not what its end says".to_owned()));
+    }
     let most = (bytes.len() as u64).saturating_mul(VALUES_PER_BYTE);
     let mut reader = ParquetReader::new(Cursor::new(bytes));
     // The decoder makes room for what the footer says, before it looks for it.

@@ -231,3 +231,15 @@ fn damaged_parquet_is_refused_or_read() {
     }
     assert!(refused > 100 && read > 100, "{refused} {read}");
 }
+
+#[test]
+fn a_footer_that_announces_more_than_it_holds_is_refused() {
+    // A struct of Thrift's compact protocol: the version, then the schema, a list of 2^31 - 1 structs of which one is there.
+    let footer = [0x15, 2, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 7, 0x48, 1, b's', 0, 0];
+    let mut file = b"PAR1".to_vec();
+    file.extend(footer);
+    file.extend(u32::try_from(footer.len()).expect("short").to_le_bytes());
+    file.extend(b"PAR1");
+    let error = Table::decode(file, Format::Parquet).expect_err("there is no room for it").to_string();
+    assert!(error.contains("damaged"), "{error}");
+}
