@@ -101,16 +101,19 @@ impl ArrivalSpec {
         if self.diurnal.is_some_and(|d| !(0.0..1.0).contains(&d.amplitude) || d.period_s.is_nan() || d.period_s < 1.0) {
             return Some("a diurnal wave has an amplitude below 1 and a period_s of at least 1");
         }
-        if self.bursts.is_some_and(|b| !positive(b.every_s) || !positive(b.length_s) || !positive(b.factor)) {
-            return Some("bursts have positive every_s, length_s and factor");
+        let stay = |seconds: f64| (SHORTEST_STAY_S..=LONGEST_STAY_S).contains(&seconds);
+        let bursts_fit = |b: Bursts| stay(b.every_s) && stay(b.length_s) && b.factor > 0.0 && b.factor <= 1e6;
+        if self.bursts.is_some_and(|bursts| !bursts_fit(bursts)) {
+            return Some("bursts have an every_s and a length_s from 0.01 to 1e9, and a positive factor up to 1e6");
         }
         let states_fit = self.states.as_ref().is_none_or(|s| {
-            positive(s.stay_s)
-                && s.rates.len() > 1
-                && s.rates.iter().all(|&r| r >= 0.0)
-                && positive(s.rates.iter().sum())
+            stay(s.stay_s) && s.rates.len() > 1 && s.rates.iter().all(|&r| r >= 0.0) && positive(s.rates.iter().sum())
         });
-        if states_fit { None } else { Some("states have a positive stay_s and at least two rates, not all zero") }
+        if states_fit {
+            None
+        } else {
+            Some("states have a stay_s from 0.01 to 1e9 and at least two rates, not all zero")
+        }
     }
 }
 
@@ -147,6 +150,13 @@ enum Kind {
     States { spec: States, state: usize },
 }
 
+/// Looking for an arrival walks from change to change of the rate: with shorter stays, and requests that come seldom, for
+/// hours.
+const SHORTEST_STAY_S: f64 = 0.01;
+/// Longer than any workload.
+const LONGEST_STAY_S: f64 = 1e9;
+/// One in each picosecond. With more the next arrival is always now, and whoever looks for a later one never finds it.
+pub(crate) const FASTEST: f64 = PS_PER_S as f64;
 /// Grid of the drift.
 const DRIFT_STEP_S: f64 = 10.0;
 /// Steps of a diurnal wave.
@@ -216,6 +226,7 @@ impl Arrivals {
             self.piece_end = self.piece_end.min(modulator.end);
             self.piece_rate *= modulator.factor;
         }
+        self.piece_rate = self.piece_rate.min(FASTEST);
     }
 }
 
@@ -308,6 +319,27 @@ mod tests {
             let variance = counts.iter().map(|c| (c - mean) * (c - mean)).sum::<f64>() / windows as f64;
             assert!(variance / mean > 3.0, "{spec:?}: dispersion {}", variance / mean);
         }
+    }
+
+    #[test]
+    fn arrivals_get_on_at_any_rate_that_a_modulation_asks_for() {
+        let bursts = Bursts { every_s: 1e9, length_s: 0.01, factor: 1e6 };
+        let spec = ArrivalSpec { bursts: Some(bursts), ..ArrivalSpec::default() };
+        assert_eq!(spec.fault(), None);
+        let mut arrivals = Arrivals::new(&spec, FASTEST, RngStreams::new(5), "test", "test");
+        arrivals.modulators[0].end = 1;
+        arrivals.now = 1;
+        arrivals.next_piece();
+        let times: Vec<u64> = (0..1000).map(|_| arrivals.next().expect("within 200 days").0).collect();
+        assert!(times[999] > 500, "a thousand within {} ps", times[999]);
+        for (every_s, length_s, factor) in [(1e-12, 1.0, 2.0), (1.0, 1e-12, 2.0), (1e300, 1.0, 2.0), (1.0, 1.0, 1e300)]
+        {
+            let spec = ArrivalSpec { bursts: Some(Bursts { every_s, length_s, factor }), ..ArrivalSpec::default() };
+            assert!(spec.fault().is_some(), "{spec:?}");
+        }
+        let spec =
+            ArrivalSpec { states: Some(States { rates: vec![1.0, 2.0], stay_s: 1e-12 }), ..ArrivalSpec::default() };
+        assert!(spec.fault().is_some(), "{spec:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use trimtab_core::params::{ParamError, documented, require};
 
 use super::{Built, Setup};
-use crate::arrivals::ArrivalSpec;
+use crate::arrivals::{ArrivalSpec, FASTEST};
 use crate::law::Law;
 
 /// A generator.
@@ -56,10 +56,9 @@ pub(crate) fn require_law(law: &Law, name: &str) -> Result<(), ParamError> {
     require(law.is_sound(), name, "a law with sound numbers, such as {\"lognormal\": [median, sigma]}")
 }
 
-/// Refuses a rate with which several requests come in every picosecond: all come at once, and a generator that looks for
-/// the next ones never gets beyond that moment.
+/// Refuses a rate above the fastest that arrivals have.
 pub(crate) fn require_rate(rate: f64) -> Result<(), ParamError> {
-    require(rate > 0.0 && rate <= 1e12, "rate", "positive, and at most 1e12")
+    require(rate > 0.0 && rate <= FASTEST, "rate", "positive, and at most 1e12")
 }
 
 /// Refuses an arrival process that makes no sense.
