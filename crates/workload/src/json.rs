@@ -154,7 +154,9 @@ impl<'a> Cursor<'a> {
             }
         }
         let text = &self.line[start..self.at];
-        if let Err(error) = std::str::from_utf8(text) {
+        if !text.is_ascii()
+            && let Err(error) = std::str::from_utf8(text)
+        {
             let at = start + error.valid_up_to();
             return Err(self.issue_at(at, Kind::Encoding, "UTF-8 text"));
         }
@@ -162,7 +164,7 @@ impl<'a> Cursor<'a> {
         Ok(text)
     }
 
-    /// Passes over at most `most` digits, 19 at the most, and returns what they say. Most of the time of reading a trace.
+    /// Passes over at most `most` digits, 19 at the most, and returns what they say.
     fn digits(&mut self, most: usize) -> u64 {
         let (mut value, mut count) = (0_u64, 0);
         for &byte in self.rest().iter().take(most) {
@@ -175,6 +177,20 @@ impl<'a> Cursor<'a> {
         }
         self.at += count;
         value
+    }
+
+    /// Passes over a whole number below 10^7, with at most one space before it, that another element or the end of a list
+    /// follows. Nearly all elements are such; reading them took half of the time of reading a trace.
+    #[inline]
+    fn short_element(&mut self) -> Option<u64> {
+        let at = self.at + usize::from(self.line.get(self.at) == Some(&b' '));
+        let eight = self.line.get(at..)?.first_chunk()?;
+        let (value, count) = leading_digits(*eight);
+        if count == 0 || !matches!(eight.get(count), Some(b',' | b']')) {
+            return None;
+        }
+        self.at = at + count;
+        Some(value)
     }
 
     /// A whole number that is not negative.
@@ -277,7 +293,10 @@ impl<'a> Cursor<'a> {
             return Ok(());
         }
         loop {
-            let token = self.token(what)?;
+            let token = match self.short_element() {
+                Some(number) => Token::Int(number),
+                None => self.token(what)?,
+            };
             push(token, self.at)?;
             match self.line.get(self.at) {
                 Some(b',') => self.at += 1,
@@ -343,6 +362,22 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// What the digits at the start say, and how many there are: all eight bytes at once.
+fn leading_digits(bytes: [u8; 8]) -> (u64, usize) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The first byte is the lowest; a digit has become its value.
+    let values = u64::from_le_bytes(bytes) ^ (ONES * 0x30);
+    // The highest bit of each byte above 9. What the addition carries over reaches only bytes after the first such byte.
+    let others = (values.wrapping_add(ONES * 0x76) | values) & (ONES * 0x80);
+    let count = others.trailing_zeros() / 8;
+    // Zeros come in before the digits; then neighbours join to numbers of two digits, of four, of eight.
+    let ones = values.checked_shl(64 - 8 * count).unwrap_or(0);
+    let pairs = (ones.wrapping_mul(10).wrapping_add(ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let whole = (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xffff_ffff;
+    (whole, count as usize)
+}
+
 /// The text of the value at the start of `rest`, for messages.
 fn value_text(rest: &[u8]) -> &[u8] {
     let end = match rest.first() {
@@ -351,4 +386,48 @@ fn value_text(rest: &[u8]) -> &[u8] {
         _ => rest.iter().position(|b| matches!(b, b',' | b'}' | b']' | b' ')).unwrap_or(rest.len()),
     };
     &rest[..end.max(1).min(rest.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn leading_digits_are_those_before_anything_else(digits in "[0-9]{0,8}", after in "[^0-9]", fill in "[ -~]{8}") {
+            let text = format!("{digits}{after}{fill}");
+            let eight = *text.as_bytes().first_chunk().expect("nine bytes at least");
+            prop_assert_eq!(leading_digits(eight), (digits.parse().unwrap_or(0), digits.len()));
+        }
+
+        #[test]
+        fn a_list_has_the_same_elements_however_it_is_spaced(
+            elements in proptest::collection::vec(("[ \t]{0,2}", "0|[1-9][0-9]{0,17}", " {0,1}"), 1..9),
+            end in "|, 5|}",
+        ) {
+            let join = |spaced: bool| {
+                let element = |(before, digits, after): &(String, String, String)| {
+                    if spaced { format!("{before}{digits}{after}") } else { digits.clone() }
+                };
+                format!("[{}]{end}", elements.iter().map(element).collect::<Vec<_>>().join(","))
+            };
+            let expected: Vec<u64> = elements.iter().map(|(_, digits, _)| digits.parse().expect("18 digits")).collect();
+            for line in [join(false), join(true)] {
+                let mut found = vec![];
+                let mut cursor = Cursor::new(line.as_bytes(), false);
+                let read = cursor.list("numbers", |token, at| {
+                    assert!(line.as_bytes()[at - 1].is_ascii_digit(), "an element ends before {at}");
+                    found.push(match token {
+                        Token::Int(number) => number,
+                        Token::Text(_) => u64::MAX,
+                    });
+                    Ok(())
+                });
+                prop_assert!(read.is_ok());
+                prop_assert_eq!(&found, &expected);
+                prop_assert_eq!(cursor.at(), line.len() - end.len());
+            }
+        }
+    }
 }
