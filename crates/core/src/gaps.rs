@@ -134,14 +134,17 @@ impl Gaps {
     pub fn push_ends(&mut self, ends: &[u64], weight: u32) {
         let (Some(&first), Some(&end)) = (ends.first(), ends.last()) else { return };
         let from = self.excess.len();
-        let (mut before, mut last, mut fits) = (0, first, weight > 0);
-        self.excess.extend(ends.iter().map(|&end| {
+        self.excess.resize(from + ends.len(), 0);
+        let (mut before, mut last, mut grows) = (0, first, weight > 0);
+        for (excess, &end) in self.excess[from..].iter_mut().zip(ends) {
             let gap = end - before;
-            let excess = u32::try_from(gap.wrapping_sub(first));
-            fits &= gap >= last && excess.is_ok();
+            grows &= gap >= last;
             (before, last) = (end, gap);
-            excess.unwrap_or(u32::MAX)
-        }));
+            #[expect(clippy::cast_possible_truncation, reason = "no gap of a curve is longer than the last")]
+            let less = gap.wrapping_sub(first) as u32;
+            *excess = less;
+        }
+        let fits = grows && u32::try_from(last - first).is_ok();
         let Some(steps) = u32::try_from(ends.len()).ok().filter(|_| fits) else {
             self.excess.truncate(from);
             let starts = std::iter::once(0).chain(ends.iter().copied());

@@ -42,6 +42,7 @@ pub(crate) struct Meter {
     pub(crate) busy: Vec<u64>,
     /// All integrals by window, when a series is wanted.
     pub(crate) windows: Option<Vec<Integrals>>,
+    /// Up to when everything has been measured.
     upto: SimTime,
 }
 
@@ -53,11 +54,6 @@ impl Meter {
     /// One that goes on from here with nothing measured.
     pub(crate) fn fork(&self) -> Self {
         Self { upto: self.upto, ..Self::default() }
-    }
-
-    /// Up to when everything has been measured.
-    pub(crate) fn upto(&self) -> SimTime {
-        self.upto
     }
 
     /// The level has been this since the last call.
@@ -77,6 +73,20 @@ impl Meter {
             }
         }
         self.upto = until;
+    }
+
+    /// One more block was used from `from` to the end of what has been measured.
+    pub(crate) fn one_block_more(&mut self, from: SimTime) {
+        self.total.used_blocks += u128::from(self.upto.0 - from.0);
+        if let Some(windows) = &mut self.windows {
+            let mut from = from.0;
+            while from < self.upto.0 {
+                let window = from / WINDOW.0;
+                let to = self.upto.0.min((window + 1) * WINDOW.0);
+                at_least(windows, index(window)).used_blocks += u128::from(to - from);
+                from = to;
+            }
+        }
     }
 
     /// A request leaves the queue for another instance.
@@ -199,12 +209,16 @@ mod tests {
         meter.advance(SimTime(WINDOW.0 * 5 / 2), level);
         assert_eq!((meter.first_busy, &meter.busy[..]), (0, &[WINDOW.0 / 2, WINDOW.0, WINDOW.0 / 2][..]));
         assert_eq!(meter.total.busy, 2 * WINDOW.0);
+        meter.one_block_more(SimTime(WINDOW.0 * 3 / 2));
+        assert_eq!(meter.total.used_blocks, 11 * u128::from(WINDOW.0));
         meter.moved(SimTime(WINDOW.0));
         assert_eq!(meter.total.waiting, 6 * u128::from(WINDOW.0));
         assert_eq!(meter.total.pending_tokens, 14 * u128::from(WINDOW.0));
         let windows = meter.windows.expect("a series was asked for");
         assert_eq!(windows.iter().map(|w| w.moved).collect::<Vec<_>>(), [0, 1, 0]);
         assert_eq!(windows.iter().map(|w| w.running).sum::<u128>(), meter.total.running);
+        let half = u128::from(WINDOW.0 / 2);
+        assert_eq!(windows.iter().map(|w| w.used_blocks).collect::<Vec<_>>(), [5 * half, 11 * half, 6 * half]);
     }
 
     #[test]

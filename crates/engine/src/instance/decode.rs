@@ -3,6 +3,8 @@
 //! All decoding sequences advance together, so an instance counts decode steps once, and each sequence remembers only
 //! where it stood when it joined: a run of a thousand steps touches no sequence.
 
+use std::ops::Range;
+
 use trimtab_core::SimTime;
 
 use crate::seq::Seq;
@@ -127,24 +129,18 @@ impl Decodes {
         low
     }
 
-    /// The steps in `from..to` that take new blocks, ascending, with how many.
-    pub(crate) fn growth(&self, from: u64, to: u64, block: u32) -> Vec<(u64, u64)> {
+    /// Calls `each` with every step in `steps` that takes a new block, once for each block, in no order.
+    pub(crate) fn growth(&self, steps: Range<u64>, block: u32, mut each: impl FnMut(u64)) {
         let block = u64::from(block);
-        let mut steps: Vec<u64> = Vec::new();
         for d in &self.list {
             // Step j computes token `tokens - 1 + j`.
-            let first = (self.tokens(d) - 1 + from).next_multiple_of(block) - (self.tokens(d) - 1);
-            steps.extend((first..to).step_by(usize::try_from(block).expect("a u32")));
-        }
-        steps.sort_unstable();
-        let mut growth: Vec<(u64, u64)> = Vec::new();
-        for step in steps {
-            match growth.last_mut() {
-                Some((last, count)) if *last == step => *count += 1,
-                _ => growth.push((step, 1)),
+            let token = self.tokens(d) - 1;
+            let mut step = (token + steps.start).next_multiple_of(block) - token;
+            while step < steps.end {
+                each(step);
+                step += block;
             }
         }
-        growth
     }
 
     /// All sequences got a token in each of `steps` steps.

@@ -331,12 +331,17 @@ impl Instance {
 
     /// Takes the blocks of a run up to `steps`, each at its time.
     fn allocate_by_step(&mut self, run: &MacroStep, steps: u64) {
-        let growth = self.decodes.growth(run.allocated, steps, self.config.block_tokens);
-        let mut counts = growth.iter().map(|&(_, blocks)| blocks);
-        let cache = &mut self.cache;
-        run.starts(&*self.cost, growth.iter().map(|&(step, _)| step), |offset| {
-            cache.set_clock(run.start + SimTime(offset));
-            cache.allocate(counts.next().expect("one count for each step"));
+        let mut growth = Vec::new();
+        self.decodes.growth(run.allocated..steps, self.config.block_tokens, |step| growth.push(step));
+        growth.sort_unstable();
+        let mut left = &growth[..];
+        run.stretches(&*self.cost, run.allocated, steps, |stretch, start| {
+            let (these, later) = left.split_at(left.partition_point(|&step| step < stretch.end));
+            for step in these.chunk_by(|a, b| a == b) {
+                self.cache.set_clock(run.start + SimTime(start(step[0])));
+                self.cache.allocate(step.len() as u64);
+            }
+            left = later;
         });
     }
 
@@ -555,8 +560,8 @@ impl Instance {
             used_blocks: self.cache.used(),
             pending_tokens: self.pending,
         };
-        let step = std::mem::replace(&mut self.step, Step::Idle);
-        match &step {
+        let mut step = std::mem::replace(&mut self.step, Step::Idle);
+        match &mut step {
             Step::Decode(run) => self.measure_run(run, now, level),
             _ => self.meter.advance(now, level),
         }
@@ -568,22 +573,18 @@ impl Instance {
         self.chunks.len() - usize::from(self.chunks.first().is_some_and(|&(slot, _)| self.partial == Some(slot)))
     }
 
-    /// In a run, the used blocks grow step by step: the level changes where a sequence takes a new block.
-    fn measure_run(&mut self, run: &MacroStep, now: SimTime, level: Level) {
+    /// In a run, the used blocks grow step by step, where a sequence takes a new block.
+    fn measure_run(&mut self, run: &mut MacroStep, now: SimTime, level: Level) {
         let block = self.config.block_tokens;
-        let from = run.started(&*self.cost, self.meter.upto());
-        let to = run.started(&*self.cost, now);
+        let (from, to) = (run.measured, run.started(&*self.cost, now));
         // `level.used_blocks` counts the steps allocated so far; step back to the last measurement.
-        let base = level.used_blocks + self.decodes.demand(from, block) - self.decodes.demand(run.allocated, block);
-        let growth = self.decodes.growth(from, to, block);
-        let mut used = base;
-        let mut counts = growth.iter().map(|&(_, blocks)| blocks);
-        let meter = &mut self.meter;
-        run.starts(&*self.cost, growth.iter().map(|&(step, _)| step), |offset| {
-            meter.advance(run.start + SimTime(offset), Level { used_blocks: used, ..level });
-            used += counts.next().unwrap_or(0);
+        let before = level.used_blocks + self.decodes.demand(from, block) - self.decodes.demand(run.allocated, block);
+        self.meter.advance(now, Level { used_blocks: before, ..level });
+        let (decodes, meter) = (&self.decodes, &mut self.meter);
+        run.stretches(&*self.cost, from, to, |stretch, start| {
+            decodes.growth(stretch, block, |step| meter.one_block_more(run.start + SimTime(start(step))));
         });
-        meter.advance(now, Level { used_blocks: used, ..level });
+        run.measured = to;
     }
 
     /// The measurements, closed at the end of the run.
