@@ -15,11 +15,16 @@ pub struct ActiveBlocks {
 }
 
 impl ActiveBlocks {
+    /// Makes room for workers up to this one.
+    pub fn cover(&mut self, highest: InstanceId) {
+        if self.distinct.len() <= highest.index() {
+            self.distinct.resize(highest.index() + 1, 0);
+        }
+    }
+
     /// A request with these blocks begins on a worker.
     pub fn acquire(&mut self, worker: InstanceId, keys: &[u64]) {
-        if self.distinct.len() <= worker.index() {
-            self.distinct.resize(worker.index() + 1, 0);
-        }
+        self.cover(worker);
         for &key in keys {
             let requests = self.requests.entry((key, worker.0)).or_insert(0);
             *requests += 1;
@@ -43,9 +48,9 @@ impl ActiveBlocks {
         }
     }
 
-    /// How many distinct blocks are active on a worker.
-    pub fn distinct(&self, worker: InstanceId) -> u64 {
-        self.distinct.get(worker.index()).copied().unwrap_or(0)
+    /// How many distinct blocks are active on each worker there is room for.
+    pub fn distinct(&self) -> &[u64] {
+        &self.distinct
     }
 
     /// How many of these leading blocks are active on each worker, indexed by worker; `out` is resized.
@@ -62,6 +67,7 @@ mod tests {
     #[test]
     fn equals_a_list_of_requests() {
         let mut active = ActiveBlocks::default();
+        active.cover(InstanceId(2));
         let mut live: Vec<(usize, Vec<u64>)> = Vec::new();
         let mut out = Vec::new();
         for n in 0..2000_u64 {
@@ -81,7 +87,7 @@ mod tests {
                 let mut distinct: Vec<u64> = live.iter().filter(|l| l.0 == w).flat_map(|l| l.1.clone()).collect();
                 distinct.sort_unstable();
                 distinct.dedup();
-                assert_eq!(active.distinct(InstanceId::from_index(w)), distinct.len() as u64);
+                assert_eq!(active.distinct()[w], distinct.len() as u64);
             }
             let worker = usize::try_from(draw(3, 3)).unwrap();
             active.acquire(InstanceId::from_index(worker), &keys);

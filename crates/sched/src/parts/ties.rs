@@ -36,9 +36,9 @@ impl Ties {
         let mut least: Option<K> = None;
         for instance in among {
             let k = key(instance);
-            match least.as_ref().and_then(|l| k.partial_cmp(l)) {
-                Some(std::cmp::Ordering::Equal) => equal.push(instance),
-                Some(std::cmp::Ordering::Greater) => {}
+            match &least {
+                Some(least) if k > *least => {}
+                Some(least) if k == *least => equal.push(instance),
                 _ => {
                     equal.clear();
                     equal.push(instance);

@@ -15,6 +15,13 @@ pub(super) struct Ledger {
     blocks: ActiveBlocks,
 }
 
+/// What a worker has in flight.
+pub(super) struct Load {
+    pub(super) prefill_tokens: u64,
+    pub(super) requests: u32,
+    pub(super) distinct_blocks: u64,
+}
+
 struct Booking {
     worker: InstanceId,
     /// Still to be prefilled, as charged.
@@ -28,6 +35,7 @@ impl Ledger {
         if self.requests.len() <= highest.index() {
             self.requests.resize(highest.index() + 1, 0);
             self.prefill_tokens.resize(highest.index() + 1, 0);
+            self.blocks.cover(highest);
         }
     }
 
@@ -61,12 +69,14 @@ impl Ledger {
         self.prefill_tokens[worker.index()]
     }
 
-    pub(super) fn requests(&self, worker: InstanceId) -> u32 {
-        self.requests[worker.index()]
-    }
-
-    pub(super) fn distinct_blocks(&self, worker: InstanceId) -> u64 {
-        self.blocks.distinct(worker)
+    /// What each worker has in flight, in their order.
+    pub(super) fn loads(&self) -> impl Iterator<Item = Load> {
+        let tokens_and_requests = self.prefill_tokens.iter().zip(&self.requests);
+        tokens_and_requests.zip(self.blocks.distinct()).map(|((&prefill_tokens, &requests), &distinct_blocks)| Load {
+            prefill_tokens,
+            requests,
+            distinct_blocks,
+        })
     }
 
     /// How many of these leading blocks live requests of each worker hold already.

@@ -10,7 +10,7 @@ mod params;
 use serde_json::Value;
 use trimtab_core::{InstanceId, RequestId, SimTime};
 
-use self::ledger::Ledger;
+use self::ledger::{Ledger, Load};
 use self::params::{Index, Params, doc, span};
 use crate::parts::{BlockTtl, Ties, Waiting, hash64};
 use crate::{
@@ -113,7 +113,7 @@ impl DynamoKv {
         self.ledger.cover(highest);
         if self.params.index == Index::Events {
             view.all_hit_tokens(request.id, &mut self.overlaps);
-            for hit in &mut self.overlaps {
+            for hit in self.overlaps.iter_mut().filter(|hit| **hit > 0) {
                 *hit /= self.block_tokens;
             }
         }
@@ -139,25 +139,41 @@ impl DynamoKv {
         let (ledger, params, block) = (&mut self.ledger, &self.params, f64::from(self.block_tokens));
         if params.track_active_blocks {
             ledger.shared_blocks(&request.keys, &mut self.scratch);
+        } else {
+            self.scratch.clear();
+            self.scratch.resize(self.overlaps.len(), 0);
         }
-        let floor = view.members().iter().map(|&i| ledger.prefill_tokens(i)).min().unwrap_or(0);
-        let request_blocks = request.tokens.div_ceil(self.block_tokens).max(1);
         let decays = params.track_prefill_tokens && params.overlap_score_credit_decay > 0.0;
+        // Of all workers, members or not, which lie side by side, and without a test of its own for each: with hundreds of
+        // them this is most of a run. Tokens and blocks are below 2^53, so sums of them as floats are exact.
+        let tokens = f64::from(request.tokens);
+        let keys = request.keys.len() as f64;
+        let [prefills, decodes] = [params.track_prefill_tokens, params.track_active_blocks].map(f64::from);
+        let [credit, scale] = [params.overlap_score_credit, params.prefill_load_scale];
+        let weight = params.active_request_weight;
+        let cost = |load: Load, overlap: u32, shared: u32, decay: f64| {
+            let uncovered = prefills * (load.prefill_tokens as f64 + tokens) / block - credit * decay * f64::from(overlap);
+            let prefill = if uncovered > 0.0 { uncovered } else { 0.0 };
+            let decode = decodes * (load.distinct_blocks as f64 + keys - f64::from(shared));
+            scale * prefill + decode + weight * f64::from(load.requests)
+        };
+        let workers = ledger.loads().zip(&self.overlaps).zip(&self.scratch);
         self.costs.clear();
-        for &i in view.members() {
-            let (active, overlap) = (ledger.prefill_tokens(i), f64::from(self.overlaps[i.index()]));
-            let excess = if decays { (active - floor) as f64 / block / f64::from(request_blocks) } else { 0.0 };
-            let decay = 1.0 / (1.0 + params.overlap_score_credit_decay * excess);
-            let credit = params.overlap_score_credit * decay * overlap;
-            let tokens = if params.track_prefill_tokens { active + u64::from(request.tokens) } else { 0 };
-            let prefill = (tokens as f64 / block - credit).max(0.0);
-            let decode = if params.track_active_blocks {
-                ledger.distinct_blocks(i) + request.keys.len() as u64 - u64::from(self.scratch[i.index()])
-            } else {
-                0
-            };
-            let requests = params.active_request_weight * f64::from(ledger.requests(i));
-            self.costs.push(params.prefill_load_scale * prefill + decode as f64 + requests);
+        if decays {
+            let floor = view.members().iter().map(|&i| ledger.prefill_tokens(i)).min().unwrap_or(0);
+            let request_blocks = f64::from(request.tokens.div_ceil(self.block_tokens).max(1));
+            self.costs.extend(workers.map(|((load, &overlap), &shared)| {
+                let excess = load.prefill_tokens.saturating_sub(floor) as f64 / block / request_blocks;
+                cost(load, overlap, shared, 1.0 / (1.0 + params.overlap_score_credit_decay * excess))
+            }));
+        } else {
+            self.costs.extend(workers.map(|((load, &overlap), &shared)| cost(load, overlap, shared, 1.0)));
+        }
+        if view.members().len() < self.costs.len() {
+            for (at, worker) in view.members().iter().enumerate() {
+                self.costs[at] = self.costs[worker.index()];
+            }
+            self.costs.truncate(view.members().len());
         }
     }
 
