@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use trimtab_core::{InstanceId, SimTime};
 
-use super::holders::Bits;
+use super::holders::{Alive, Workers};
 
 /// Blocks that were sent to workers within the last `ttl`, at most `capacity` (block, worker) pairs of them.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub struct BlockTtl {
     first: u64,
     blocks: FxHashMap<u64, Holders>,
     pairs: usize,
-    alive: Bits,
-    held: Bits,
+    alive: Alive,
+    held: Workers,
 }
 
 /// The blocks of one prompt, deepest first: the order in which they are forgotten.
@@ -70,8 +70,8 @@ impl BlockTtl {
             first: 0,
             blocks: FxHashMap::default(),
             pairs: 0,
-            alive: Bits::default(),
-            held: Bits::default(),
+            alive: Alive::default(),
+            held: Workers::default(),
         }
     }
 

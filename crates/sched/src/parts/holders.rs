@@ -2,61 +2,96 @@
 
 use rustc_hash::FxHashMap;
 
-/// A set of workers. The first 64 need no memory of their own.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Bits {
-    first: u64,
-    more: Vec<u64>,
+/// A set of workers, as words of 64 of them.
+#[derive(Clone, Debug)]
+pub(super) enum Workers {
+    /// All of one word, as where few workers hold a block: needs no memory of its own.
+    Near {
+        word: usize,
+        bits: u64,
+    },
+    Far(Vec<u64>),
 }
 
-impl Bits {
+impl Default for Workers {
+    fn default() -> Self {
+        Self::Near { word: 0, bits: 0 }
+    }
+}
+
+impl Workers {
     pub(super) fn add(&mut self, worker: u32) {
-        let (word, bit) = split(worker);
-        let Some(word) = word.checked_sub(1) else {
-            self.first |= bit;
-            return;
-        };
-        if self.more.len() <= word {
-            self.more.resize(word + 1, 0);
+        let (at, bit) = split(worker);
+        match self {
+            Self::Near { word, bits } if *word == at || *bits == 0 => (*word, *bits) = (at, *bits | bit),
+            Self::Near { word, bits } => {
+                let mut words = vec![0; at.max(*word) + 1];
+                (words[*word], words[at]) = (*bits, bit);
+                *self = Self::Far(words);
+            }
+            Self::Far(words) => {
+                if words.len() <= at {
+                    words.resize(at + 1, 0);
+                }
+                words[at] |= bit;
+            }
         }
-        self.more[word] |= bit;
     }
 
     fn remove(&mut self, worker: u32) {
-        let (word, bit) = split(worker);
-        let held = match word.checked_sub(1) {
-            None => Some(&mut self.first),
-            Some(word) => self.more.get_mut(word),
-        };
-        if let Some(held) = held {
-            *held &= !bit;
+        let (at, bit) = split(worker);
+        match self {
+            Self::Near { word, bits } if *word == at => *bits &= !bit,
+            Self::Near { .. } => {}
+            Self::Far(words) => words.iter_mut().skip(at).take(1).for_each(|bits| *bits &= !bit),
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.first == 0 && self.more.iter().all(|&word| word == 0)
+        match self {
+            Self::Near { bits, .. } => *bits == 0,
+            Self::Far(words) => words.iter().all(|&bits| bits == 0),
+        }
     }
 
     pub(super) fn clear(&mut self) {
-        self.first = 0;
-        self.more.fill(0);
+        match self {
+            Self::Near { bits, .. } => *bits = 0,
+            Self::Far(words) => words.fill(0),
+        }
     }
 
-    /// The workers below a number.
+    fn word(&self, at: usize) -> u64 {
+        match self {
+            Self::Near { word, bits } => {
+                if *word == at {
+                    *bits
+                } else {
+                    0
+                }
+            }
+            Self::Far(words) => words.get(at).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// The workers that hold all blocks looked at so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alive(Vec<u64>);
+
+impl Alive {
+    /// All below a number.
     pub(super) fn fill(&mut self, workers: usize) {
-        self.first = u64::MAX;
-        self.more.clear();
-        self.more.resize(workers.div_ceil(64).saturating_sub(1), u64::MAX);
+        self.0.clear();
+        self.0.resize(workers.div_ceil(64), u64::MAX);
     }
 
     /// Keeps those that hold the next block too, and records how deep the others got; whether any are left.
-    pub(super) fn keep(&mut self, held: &Self, depth: u32, out: &mut [u32]) -> bool {
-        record(self.first & !held.first, 0, depth, out);
-        self.first &= held.first;
-        let mut any = self.first != 0;
-        for (word, alive) in self.more.iter_mut().enumerate() {
-            let held = held.more.get(word).copied().unwrap_or(0);
-            record(*alive & !held, word + 1, depth, out);
+    pub(super) fn keep(&mut self, held: &Workers, depth: u32, out: &mut [u32]) -> bool {
+        let mut any = false;
+        for (word, alive) in self.0.iter_mut().enumerate() {
+            let held = held.word(word);
+            record(*alive & !held, word, depth, out);
             *alive &= held;
             any |= *alive != 0;
         }
@@ -65,9 +100,8 @@ impl Bits {
 
     /// Records how deep all that are left got.
     pub(super) fn settle(&self, depth: u32, out: &mut [u32]) {
-        record(self.first, 0, depth, out);
-        for (word, &alive) in self.more.iter().enumerate() {
-            record(alive, word + 1, depth, out);
+        for (word, &alive) in self.0.iter().enumerate() {
+            record(alive, word, depth, out);
         }
     }
 }
@@ -75,8 +109,8 @@ impl Bits {
 /// For each block key, the set of workers. A key names a whole prefix, as [`crate::Arrival::prefix_keys`] does.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    sets: FxHashMap<u64, Bits>,
-    alive: Bits,
+    sets: FxHashMap<u64, Workers>,
+    alive: Alive,
 }
 
 impl Holders {

@@ -51,6 +51,18 @@ impl Ties {
         chosen
     }
 
+    /// [`Self::least`] of keys that lie in a list, none of them NaN.
+    pub fn least_cost(&mut self, among: &[InstanceId], costs: &[f64]) -> Option<InstanceId> {
+        let least = costs.iter().fold(f64::INFINITY, |least, &cost| if cost < least { cost } else { least });
+        let mut equal = std::mem::take(&mut self.equal);
+        equal.clear();
+        #[expect(clippy::float_cmp, reason = "it is one of them")]
+        equal.extend(among.iter().zip(costs).filter(|(_, cost)| **cost == least).map(|(instance, _)| *instance));
+        let chosen = self.any(&equal);
+        self.equal = equal;
+        chosen
+    }
+
     /// Uniform in [0, 1).
     pub fn unit(&mut self) -> f64 {
         self.rng.random()
@@ -97,7 +109,7 @@ mod tests {
         let (mut a, mut b) = (Ties::new(&RngStreams::new(4)), Ties::new(&RngStreams::new(4)));
         for _ in 0..3000 {
             let chosen = a.least(ids(6), |i| keys[i.index()]).unwrap();
-            assert_eq!(Some(chosen), b.least(ids(6), |i| keys[i.index()]));
+            assert_eq!(Some(chosen), b.least_cost(&ids(6), &keys.map(f64::from)));
             counts[chosen.index()] += 1;
         }
         assert_eq!((counts[0], counts[2], counts[5]), (0, 0, 0));

@@ -150,8 +150,8 @@ impl DynamoKv {
         let keys = request.keys.len() as f64;
         let [prefills, decodes] = [params.track_prefill_tokens, params.track_active_blocks].map(f64::from);
         let [credit, scale] = [params.overlap_score_credit, params.prefill_load_scale];
-        let weight = params.active_request_weight;
-        let cost = |load: Load, overlap: u32, shared: u32, decay: f64| {
+        let [decay_by, weight] = [params.overlap_score_credit_decay, params.active_request_weight];
+        let cost = move |load: Load, overlap: u32, shared: u32, decay: f64| {
             let uncovered = prefills * (load.prefill_tokens as f64 + tokens) / block - credit * decay * f64::from(overlap);
             let prefill = if uncovered > 0.0 { uncovered } else { 0.0 };
             let decode = decodes * (load.distinct_blocks as f64 + keys - f64::from(shared));
@@ -162,12 +162,12 @@ impl DynamoKv {
         if decays {
             let floor = view.members().iter().map(|&i| ledger.prefill_tokens(i)).min().unwrap_or(0);
             let request_blocks = f64::from(request.tokens.div_ceil(self.block_tokens).max(1));
-            self.costs.extend(workers.map(|((load, &overlap), &shared)| {
+            self.costs.extend(workers.map(move |((load, &overlap), &shared)| {
                 let excess = load.prefill_tokens.saturating_sub(floor) as f64 / block / request_blocks;
-                cost(load, overlap, shared, 1.0 / (1.0 + params.overlap_score_credit_decay * excess))
+                cost(load, overlap, shared, 1.0 / (1.0 + decay_by * excess))
             }));
         } else {
-            self.costs.extend(workers.map(|((load, &overlap), &shared)| cost(load, overlap, shared, 1.0)));
+            self.costs.extend(workers.map(move |((load, &overlap), &shared)| cost(load, overlap, shared, 1.0)));
         }
         if view.members().len() < self.costs.len() {
             for (at, worker) in view.members().iter().enumerate() {
@@ -183,8 +183,7 @@ impl DynamoKv {
             actions.score(i, cost);
         }
         if self.params.temperature == 0.0 {
-            let mut costs = self.costs.iter();
-            let least = self.ties.least(members.iter().copied(), |_| *costs.next().expect("a cost for each member"));
+            let least = self.ties.least_cost(members, &self.costs);
             return least.expect("a scheduler is asked only while there is a member");
         }
         soften(&mut self.costs, self.params.temperature);
