@@ -10,8 +10,8 @@
 //!
 //! This crate does not know what a run, a cell or a scheduler is: its users name the columns.
 
+mod announced;
 mod csv_format;
-mod footer;
 mod parquet_format;
 mod requests;
 mod summary;

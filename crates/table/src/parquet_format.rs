@@ -10,7 +10,7 @@ use polars_core::prelude::{
 };
 use polars_io::prelude::{ParquetReader, ParquetWriter, SerReader};
 
-use crate::footer;
+use crate::announced::{footer_fits, pages_fit};
 use crate::table::{Column, Table, TableError};
 
 pub(crate) fn encode(table: &Table) -> Result<Vec<u8>, TableError> {
@@ -42,22 +42,26 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<Table, TableError> {
 const VALUES_PER_BYTE: u64 = 1 << 14;
 
 fn decode_sound(bytes: Vec<u8>) -> Result<Table, TableError> {
-    if !footer::is_sound(&bytes) {
-        return Err(TableError::Parquet("the file is damaged: its footer is not what its end says".to_owned()));
-    }
+    let damaged = || TableError::Parquet("the file is damaged: it is too short for what it says it holds".to_owned());
     let most = (bytes.len() as u64).saturating_mul(VALUES_PER_BYTE);
-    let mut reader = ParquetReader::new(Cursor::new(bytes));
-    // The decoder makes room for what the footer says, before it looks for it.
-    let metadata = reader.get_metadata().map_err(failed)?;
-    let mut counts = vec![metadata.num_rows as u64];
-    for group in &metadata.row_groups {
-        counts.push(group.num_rows() as u64);
-        for column in group.parquet_columns() {
-            counts.push(u64::try_from(column.num_values()).unwrap_or(u64::MAX));
-        }
+    if !footer_fits(&bytes) {
+        return Err(damaged());
     }
-    if counts.into_iter().any(|count| count > most) {
-        return Err(TableError::Parquet("the file is damaged: it is too short for what it says it holds".to_owned()));
+    let mut reader = ParquetReader::new(Cursor::new(&bytes[..]));
+    let metadata = reader.get_metadata().map_err(failed)?;
+    if metadata.num_rows as u64 > most {
+        return Err(damaged());
+    }
+    for group in &metadata.row_groups {
+        for column in group.parquet_columns() {
+            let values = u64::try_from(column.num_values()).map_err(|_| damaged())?;
+            let range = column.byte_range();
+            let pages = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
+            let pages = pages.and_then(|(start, end)| bytes.get(start..end)).ok_or_else(damaged)?;
+            if group.num_rows() as u64 > most || values > most || !pages_fit(pages, values, most) {
+                return Err(damaged());
+            }
+        }
     }
     let frame = reader.finish().map_err(failed)?;
     let mut table = Table::new();

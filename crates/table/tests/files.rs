@@ -211,12 +211,8 @@ fn damaged_parquet_is_refused_or_read() {
     table.push("name", Column::text(["a", "b", "c"])).expect("a column");
     table.push("n", Column::count([1, 2, 3])).expect("a column");
     let bytes = table.encode(Format::Parquet).expect("memory");
-    // The footer, which says what is where. Run lengths inside pages are believed by the decoder of polars 0.55, which ends the
-    // process where there is no room for them: docs/invariants.md says so.
-    let length: [u8; 4] = bytes[bytes.len() - 8..][..4].try_into().expect("four bytes");
-    let footer = bytes.len() - 8 - u32::from_le_bytes(length) as usize;
     let (mut refused, mut read) = (0, 0);
-    for at in footer..bytes.len() {
+    for at in 0..bytes.len() {
         for value in [0, 0x15, 0x7f, 0xff, bytes[at] ^ 1] {
             let mut damaged = bytes.clone();
             damaged[at] = value;
@@ -232,14 +228,25 @@ fn damaged_parquet_is_refused_or_read() {
     assert!(refused > 100 && read > 100, "{refused} {read}");
 }
 
+/// Structs of Thrift's compact protocol, for which the decoder would make room.
 #[test]
-fn a_footer_that_announces_more_than_it_holds_is_refused() {
-    // A struct of Thrift's compact protocol: the version, then the schema, a list of 2^31 - 1 structs of which one is there.
+fn parquet_that_announces_more_than_it_holds_is_refused() {
+    // The version, then the schema: a list of 2^31 - 1 structs, of which one is there.
     let footer = [0x15, 2, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 7, 0x48, 1, b's', 0, 0];
     let mut file = b"PAR1".to_vec();
     file.extend(footer);
     file.extend(u32::try_from(footer.len()).expect("short").to_le_bytes());
     file.extend(b"PAR1");
-    let error = Table::decode(file, Format::Parquet).expect_err("there is no room for it").to_string();
-    assert!(error.contains("damaged"), "{error}");
+    let mut table = Table::new();
+    table.push("x", Column::real([0.5, 1.5, 2.5, 3.5])).expect("a column");
+    let sound = table.encode(Format::Parquet).expect("memory");
+    // The header of a data page goes on with a struct that begins with 4 values: 2 x 4, then PLAIN.
+    let at = sound.windows(4).position(|bytes| bytes == [0x2c, 0x15, 8, 0x15]).expect("a data page") + 2;
+    let with = |values: &[u8]| [&sound[..at], values, &sound[at + 1..]].concat();
+    // -1, and as many values as a file of a gigabyte may have.
+    for file in [file, with(&[1]), with(&[0xfe, 0xff, 0xff, 0xff, 0xf])] {
+        let error = Table::decode(file, Format::Parquet).expect_err("there is no room for it").to_string();
+        assert!(error.contains("damaged"), "{error}");
+    }
+    assert!(Table::decode(with(&[8]), Format::Parquet).is_ok());
 }
