@@ -7,7 +7,8 @@
 
 /// Deeper nesting than any schema's.
 const MAX_DEPTH: u32 = 32;
-// Types of fields.
+// Types of fields; no field at the end of a struct.
+const END: u8 = 0;
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
 const I32: u8 = 5;
@@ -85,24 +86,28 @@ impl Walk<'_> {
         self.number().filter(|number| number & 1 == 0).map(|number| number >> 1)
     }
 
-    /// The type of the next field, whose number replaces that of the field before; nothing at the end of a struct.
-    fn field(&mut self, number: &mut u64) -> Option<Option<u8>> {
+    /// The type of the next field, whose number replaces that of the field before.
+    fn field(&mut self, number: &mut u64) -> Option<u8> {
         let head = self.byte()?;
-        if head == 0 {
-            return Some(None);
-        }
         // The upper half is the distance to the field before; 0 means that the field's number follows.
-        *number = if head >> 4 == 0 { self.count()? } else { *number + u64::from(head >> 4) };
-        Some(Some(head & 0xf))
+        match (head >> 4, head & 0xf) {
+            (0, END) => return Some(END),
+            (_, END) => return None,
+            (0, _) => *number = self.count()?,
+            (distance, _) => *number = number.checked_add(distance.into())?,
+        }
+        Some(head & 0xf)
     }
 
     /// The fields of a struct, to its end.
     fn fields(&mut self, depth: u32) -> Option<()> {
         let mut number = 0;
-        while let Some(kind) = self.field(&mut number)? {
-            self.of_field(kind, depth)?;
+        loop {
+            match self.field(&mut number)? {
+                END => return Some(()),
+                kind => self.of_field(kind, depth)?,
+            }
         }
-        Some(())
     }
 
     /// The value of a field. Truth values are in its type.
@@ -137,24 +142,28 @@ impl Walk<'_> {
     /// The header of a page.
     fn page(&mut self) -> Option<Page> {
         let (mut page, mut number) = (Page::default(), 0);
-        while let Some(kind) = self.field(&mut number)? {
+        loop {
+            let kind = self.field(&mut number)?;
             match (number, kind) {
+                (_, END) => return Some(page),
                 (2, I32) => page.bytes = self.count()?,
                 (3, I32) => page.packed = self.count()?,
-                // Of a data page, a dictionary, a data page of the second version: each begins with how many values.
+                // Of a data page, a dictionary, a data page of the second version.
                 (5 | 7 | 8, STRUCT) => {
                     page.holds_data = number != 7;
-                    let mut inner = 0;
-                    while let Some(kind) = self.field(&mut inner)? {
-                        match (inner, kind) {
-                            (1, I32) => page.values = self.count()?,
-                            _ => self.of_field(kind, 1)?,
-                        }
-                    }
+                    page.values = self.first_count()?;
                 }
                 _ => self.of_field(kind, 0)?,
             }
         }
-        Some(page)
+    }
+
+    /// The first field of a struct, which says how many values there are, and then the others to its end.
+    fn first_count(&mut self) -> Option<u64> {
+        let mut number = 0;
+        let kind = self.field(&mut number)?;
+        let count = if (number, kind) == (1, I32) { self.count()? } else { return None };
+        self.fields(1)?;
+        Some(count)
     }
 }

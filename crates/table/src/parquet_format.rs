@@ -31,7 +31,7 @@ pub fn decoding() -> bool {
     DECODING.load(Ordering::SeqCst) > 0
 }
 
-pub(crate) fn decode(bytes: Vec<u8>) -> Result<Table, TableError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Table, TableError> {
     DECODING.fetch_add(1, Ordering::SeqCst);
     let decoded = catch_unwind(|| decode_sound(bytes));
     DECODING.fetch_sub(1, Ordering::SeqCst);
@@ -41,13 +41,13 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<Table, TableError> {
 /// Values that a byte of a file can stand for at most. Pages of equal values reach some thousands.
 const VALUES_PER_BYTE: u64 = 1 << 14;
 
-fn decode_sound(bytes: Vec<u8>) -> Result<Table, TableError> {
+fn decode_sound(bytes: &[u8]) -> Result<Table, TableError> {
     let damaged = || TableError::Parquet("the file is damaged: it is too short for what it says it holds".to_owned());
     let most = (bytes.len() as u64).saturating_mul(VALUES_PER_BYTE);
-    if !footer_fits(&bytes) {
+    if !footer_fits(bytes) {
         return Err(damaged());
     }
-    let mut reader = ParquetReader::new(Cursor::new(&bytes[..]));
+    let mut reader = ParquetReader::new(Cursor::new(bytes));
     let metadata = reader.get_metadata().map_err(failed)?;
     if metadata.num_rows as u64 > most {
         return Err(damaged());

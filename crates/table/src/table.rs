@@ -247,7 +247,7 @@ impl Table {
     pub fn decode(bytes: Vec<u8>, format: Format) -> Result<Self, TableError> {
         match format {
             Format::Csv => csv_format::decode(&bytes),
-            Format::Parquet => parquet_format::decode(bytes),
+            Format::Parquet => parquet_format::decode(&bytes),
         }
     }
 
