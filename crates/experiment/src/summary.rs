@@ -220,7 +220,7 @@ pub(crate) fn files(plan: &Plan, rows: &[Row<'_>]) -> Vec<(String, Vec<u8>)> {
 
 /// The same table in Parquet. A metric is a real number even where all its values are whole.
 fn parquet(csv: &[u8]) -> Vec<u8> {
-    let decoded = Table::decode(csv.to_vec(), Format::Csv).expect("it was just written");
+    let decoded = Table::decode(csv, Format::Csv).expect("it was just written");
     let mut table = Table::new();
     for (name, column) in decoded.columns() {
         let real = METRICS.iter().any(|metric| metric.name == name) || REAL.contains(&name);

@@ -29,7 +29,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Trace, RunError> {
     }
     file.read_to_end(&mut bytes).map_err(io)?;
     let text =
-        Table::decode(bytes, Format::Parquet).map(|table| lines(&table)).map_err(|source| table(path, source))?;
+        Table::decode(&bytes, Format::Parquet).map(|table| lines(&table)).map_err(|source| table(path, source))?;
     Ok(trimtab_workload::read(Cursor::new(text), &path.to_string_lossy(), options)?)
 }
 

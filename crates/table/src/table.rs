@@ -244,10 +244,10 @@ impl Table {
     }
 
     /// A table from the bytes of a file.
-    pub fn decode(bytes: Vec<u8>, format: Format) -> Result<Self, TableError> {
+    pub fn decode(bytes: &[u8], format: Format) -> Result<Self, TableError> {
         match format {
-            Format::Csv => csv_format::decode(&bytes),
-            Format::Parquet => parquet_format::decode(&bytes),
+            Format::Csv => csv_format::decode(bytes),
+            Format::Parquet => parquet_format::decode(bytes),
         }
     }
 
@@ -261,7 +261,7 @@ impl Table {
     pub fn read(path: &Path) -> Result<Self, TableError> {
         let format = Format::of(path)?;
         let bytes = fs::read(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
-        Self::decode(bytes, format)
+        Self::decode(&bytes, format)
     }
 }
 
