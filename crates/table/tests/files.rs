@@ -231,22 +231,27 @@ fn damaged_parquet_is_refused_or_read() {
 /// Structs of Thrift's compact protocol, for which the decoder would make room.
 #[test]
 fn parquet_that_announces_more_than_it_holds_is_refused() {
-    // The version, then the schema: a list of 2^31 - 1 structs, of which one is there.
-    let footer = [0x15, 2, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 7, 0x48, 1, b's', 0, 0];
-    let mut file = b"PAR1".to_vec();
-    file.extend(footer);
-    file.extend(u32::try_from(footer.len()).expect("short").to_le_bytes());
-    file.extend(b"PAR1");
+    let with_footer = |footer: &[u8]| {
+        let length = u32::try_from(footer.len()).expect("short").to_le_bytes();
+        [b"PAR1", footer, &length, b"PAR1"].concat()
+    };
     let mut table = Table::new();
     table.push("x", Column::real([0.5, 1.5, 2.5, 3.5])).expect("a column");
     let sound = table.encode(Format::Parquet).expect("memory");
     // The header of a data page goes on with a struct that begins with 4 values: 2 x 4, then PLAIN.
     let at = sound.windows(4).position(|bytes| bytes == [0x2c, 0x15, 8, 0x15]).expect("a data page") + 2;
-    let with = |values: &[u8]| [&sound[..at], values, &sound[at + 1..]].concat();
-    // -1, and as many values as a file of a gigabyte may have.
-    for file in [file, with(&[1]), with(&[0xfe, 0xff, 0xff, 0xff, 0xf])] {
-        let error = Table::decode(&file, Format::Parquet).expect_err("there is no room for it").to_string();
-        assert!(error.contains("damaged"), "{error}");
+    let with_values = |values: &[u8]| [&sound[..at], values, &sound[at + 1..]].concat();
+    assert!(Table::decode(&with_values(&[8]), Format::Parquet).is_ok());
+    for (what, file) in [
+        ("a schema of 2^31 - 1", with_footer(&[0x15, 2, 0x19, 0xfc, 0xff, 0xff, 0xff, 0xff, 7, 0x48, 1, b's', 0, 0])),
+        ("a schema that calls itself a float", with_footer(&[0x15, 2, 0x17, 0xfc, 0xff, 0xff, 0xff, 0xff, 7, 0, 0, 0])),
+        ("a schema of empty structs", with_footer(&[&[0x15, 2, 0x19, 0xfc, 100][..], &[0; 200]].concat())),
+        ("-1 values", with_values(&[1])),
+        ("2^31 - 1 values", with_values(&[0xfe, 0xff, 0xff, 0xff, 0xf])),
+        ("4 values, and then -1", with_values(&[8, 6, 2, 1])),
+        ("4 values, and then -1 as a field of number 2^16 + 1", with_values(&[8, 6, 0x82, 0x80, 8, 1])),
+    ] {
+        let error = Table::decode(&file, Format::Parquet).expect_err(what).to_string();
+        assert!(error.contains("damaged"), "{what}: {error}");
     }
-    assert!(Table::decode(&with(&[8]), Format::Parquet).is_ok());
 }
