@@ -16,9 +16,12 @@ fn main() {
     println!("cargo::rustc-env=TRIMTAB_COMMIT={}", line("git", &["describe", "--always", "--dirty", "--abbrev=40"]));
     println!("cargo::rustc-env=TRIMTAB_RUSTC={}", line(&rustc, &["--version"]));
     println!("cargo::rustc-env=TRIMTAB_TARGET={target}");
-    // A program that may lie anywhere in memory is patched in thousands of places before it runs, which took a twentieth
-    // of the time of a small run.
-    if target == "x86_64-unknown-linux-gnu" {
+    // A program that may lie anywhere in memory is patched in thousands of places before it runs, which took a twentieth of
+    // the time of a small run. The price is that it always lies in the same place, which makes an error in its memory,
+    // were there one, easier to use. Where the C library is linked in, the argument does not fit what rustc adds.
+    let features = std::env::var_os("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
+    let linked_in = features.to_string_lossy().split(',').any(|feature| feature == "crt-static");
+    if target == "x86_64-unknown-linux-gnu" && !linked_in {
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }
     println!("cargo::rerun-if-changed={}", line("git", &["rev-parse", "--git-path", "logs/HEAD"]));

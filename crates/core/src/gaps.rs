@@ -141,8 +141,8 @@ impl Gaps {
             grows &= gap >= last;
             (before, last) = (end, gap);
             #[expect(clippy::cast_possible_truncation, reason = "no gap of a curve is longer than the last")]
-            let less = gap.wrapping_sub(first) as u32;
-            *excess = less;
+            let longer = gap.wrapping_sub(first) as u32;
+            *excess = longer;
         }
         let fits = grows && u32::try_from(last - first).is_ok();
         let Some(steps) = u32::try_from(ends.len()).ok().filter(|_| fits) else {

@@ -1,5 +1,7 @@
 //! Time-weighted measurements: per instance, and the spread of load over instances.
 
+use std::ops::Range;
+
 use trimtab_core::{PS_PER_S, SimTime};
 
 /// The width of a window of the series: 10 s.
@@ -64,13 +66,7 @@ impl Meter {
         }
         level.add_to(&mut self.total, span);
         if level.busy || self.windows.is_some() {
-            let mut from = self.upto.0;
-            while from < until.0 {
-                let window = from / WINDOW.0;
-                let to = until.0.min((window + 1) * WINDOW.0);
-                self.add_window(index(window), to - from, level);
-                from = to;
-            }
+            windows_of(self.upto.0..until.0, |window, span| self.add_window(window, span, level));
         }
         self.upto = until;
     }
@@ -79,13 +75,9 @@ impl Meter {
     pub(crate) fn one_block_more(&mut self, from: SimTime) {
         self.total.used_blocks += u128::from(self.upto.0 - from.0);
         if let Some(windows) = &mut self.windows {
-            let mut from = from.0;
-            while from < self.upto.0 {
-                let window = from / WINDOW.0;
-                let to = self.upto.0.min((window + 1) * WINDOW.0);
-                at_least(windows, index(window)).used_blocks += u128::from(to - from);
-                from = to;
-            }
+            windows_of(from.0..self.upto.0, |window, span| {
+                at_least(windows, window).used_blocks += u128::from(span);
+            });
         }
     }
 
@@ -111,6 +103,17 @@ impl Meter {
         if let Some(windows) = &mut self.windows {
             level.add_to(at_least(windows, window), span);
         }
+    }
+}
+
+/// Each window that a span of time touches, with how much of it.
+fn windows_of(time: Range<u64>, mut each: impl FnMut(usize, u64)) {
+    let mut from = time.start;
+    while from < time.end {
+        let window = from / WINDOW.0;
+        let to = time.end.min((window + 1).saturating_mul(WINDOW.0));
+        each(index(window), to - from);
+        from = to;
     }
 }
 

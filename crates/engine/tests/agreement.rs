@@ -236,6 +236,22 @@ fn migrations_do_not_tell_the_stepping_modes_apart() {
     assert!(moved > 1000, "only {moved} requests moved");
 }
 
+#[test]
+fn runs_longer_than_their_lists_agree() {
+    let mut completed = 0;
+    for seed in 0..100 {
+        let case = Case::long(seed);
+        let (by_run, by_step) = (engine(&case, Stepping::Macro), engine(&case, Stepping::Every));
+        assert_eq!(by_run.rows, by_step.rows, "seed {seed}");
+        assert_eq!(totals(&by_run.instances), totals(&by_step.instances), "seed {seed}");
+        assert_eq!(by_run.gaps.summary(), by_step.gaps.summary(), "seed {seed}");
+        completed += by_run.rows.iter().filter(|row| row.outcome == Outcome::Completed).count();
+    }
+    assert!(completed > 500, "only {completed} requests ended");
+    // The reference takes a second for each.
+    assert_eq!(difference(&Case::long(100)), None);
+}
+
 /// Seeds beyond the usual range that once failed.
 const FOUND: [u64; 1] = [36_749];
 

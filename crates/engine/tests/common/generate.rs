@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rand::{RngExt, seq::IndexedRandom};
 use serde_json::json;
 use trimtab_core::{
-    FixedWorkload, InstanceId, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SessionId, SimTime,
-    StreamRng,
+    FixedWorkload, InstanceId, PS_PER_S, PrefixForest, PrefixId, Prompt, Request, RequestId, RngStreams, SessionId,
+    SimTime, StreamRng,
 };
 use trimtab_engine::cost::{Linear, StepCost, StepShape};
 use trimtab_engine::{
@@ -92,6 +92,23 @@ impl Case {
     pub(crate) fn steady(seed: u64) -> Self {
         let mut case = Self::new(seed);
         (case.config.dynamics, case.config.clients) = (Dynamics::default(), None);
+        case
+    }
+
+    /// The same steady case with outputs of hundreds of tokens in steps of seconds, under a cost that is linear in nothing:
+    /// runs longer than what an instance lists of them, over many windows of its measurements.
+    #[allow(dead_code, reason = "not every test wants it")]
+    pub(crate) fn long(seed: u64) -> Self {
+        let mut case = Self::steady(seed);
+        for instance in &mut case.config.instances {
+            instance.cost = Arc::new(Bent { step: 2 * PS_PER_S, context_divisor: 1 + seed % 9, pairs_divisor: 7 });
+            instance.kv_blocks *= 40;
+        }
+        for (request, extra) in case.workload.requests.iter_mut().zip((0..500).step_by(77).cycle()) {
+            request.arrival = SimTime(request.arrival.0 * (PS_PER_S / 100));
+            request.output_tokens = 200 + extra;
+            request.output_leaf = None;
+        }
         case
     }
 

@@ -6,16 +6,16 @@ use rustc_hash::FxHashMap;
 #[derive(Clone, Debug)]
 pub(super) enum Workers {
     /// All of one word, as where few workers hold a block: needs no memory of its own.
-    Near {
+    OneWord {
         word: usize,
         bits: u64,
     },
-    Far(Vec<u64>),
+    Words(Vec<u64>),
 }
 
 impl Default for Workers {
     fn default() -> Self {
-        Self::Near { word: 0, bits: 0 }
+        Self::OneWord { word: 0, bits: 0 }
     }
 }
 
@@ -23,13 +23,13 @@ impl Workers {
     pub(super) fn add(&mut self, worker: u32) {
         let (at, bit) = split(worker);
         match self {
-            Self::Near { word, bits } if *word == at || *bits == 0 => (*word, *bits) = (at, *bits | bit),
-            Self::Near { word, bits } => {
+            Self::OneWord { word, bits } if *word == at || *bits == 0 => (*word, *bits) = (at, *bits | bit),
+            Self::OneWord { word, bits } => {
                 let mut words = vec![0; at.max(*word) + 1];
                 (words[*word], words[at]) = (*bits, bit);
-                *self = Self::Far(words);
+                *self = Self::Words(words);
             }
-            Self::Far(words) => {
+            Self::Words(words) => {
                 if words.len() <= at {
                     words.resize(at + 1, 0);
                 }
@@ -41,36 +41,36 @@ impl Workers {
     fn remove(&mut self, worker: u32) {
         let (at, bit) = split(worker);
         match self {
-            Self::Near { word, bits } if *word == at => *bits &= !bit,
-            Self::Near { .. } => {}
-            Self::Far(words) => words.iter_mut().skip(at).take(1).for_each(|bits| *bits &= !bit),
+            Self::OneWord { word, bits } if *word == at => *bits &= !bit,
+            Self::OneWord { .. } => {}
+            Self::Words(words) => words.iter_mut().skip(at).take(1).for_each(|bits| *bits &= !bit),
         }
     }
 
     fn is_empty(&self) -> bool {
         match self {
-            Self::Near { bits, .. } => *bits == 0,
-            Self::Far(words) => words.iter().all(|&bits| bits == 0),
+            Self::OneWord { bits, .. } => *bits == 0,
+            Self::Words(words) => words.iter().all(|&bits| bits == 0),
         }
     }
 
     pub(super) fn clear(&mut self) {
         match self {
-            Self::Near { bits, .. } => *bits = 0,
-            Self::Far(words) => words.fill(0),
+            Self::OneWord { bits, .. } => *bits = 0,
+            Self::Words(words) => words.fill(0),
         }
     }
 
     fn word(&self, at: usize) -> u64 {
         match self {
-            Self::Near { word, bits } => {
+            Self::OneWord { word, bits } => {
                 if *word == at {
                     *bits
                 } else {
                     0
                 }
             }
-            Self::Far(words) => words.get(at).copied().unwrap_or(0),
+            Self::Words(words) => words.get(at).copied().unwrap_or(0),
         }
     }
 }
