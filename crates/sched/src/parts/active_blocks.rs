@@ -1,17 +1,96 @@
 //! The blocks of the requests that a router has in flight.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 use trimtab_core::InstanceId;
 
-use super::holders::Holders;
+use super::holders::{Alive, Workers, split};
 
 /// For each worker, the distinct blocks of its live requests, counted by request. A block belongs to the requests that
 /// pass through it, so what is active of a prompt is always a prefix of it.
 #[derive(Debug, Default)]
 pub struct ActiveBlocks {
-    requests: FxHashMap<(u64, u32), u32>,
+    users: FxHashMap<u64, Users>,
     distinct: Vec<u64>,
-    holders: Holders,
+    alive: Alive,
+}
+
+/// How many live requests of each worker hold a block. Mostly it is one.
+#[derive(Debug)]
+enum Users {
+    One { worker: u32, requests: u32 },
+    Many(Box<(Workers, Vec<u32>)>),
+}
+
+impl Users {
+    /// Whether this is the first of its worker.
+    fn add(&mut self, worker: u32) -> bool {
+        match self {
+            Self::One { worker: only, requests } if *only == worker => {
+                *requests += 1;
+                *requests == 1
+            }
+            Self::One { worker: only, requests } => {
+                let mut many = (Workers::default(), vec![0; worker.max(*only) as usize + 1]);
+                many.0.add(*only);
+                many.1[*only as usize] = *requests;
+                many.0.add(worker);
+                many.1[worker as usize] = 1;
+                *self = Self::Many(Box::new(many));
+                true
+            }
+            Self::Many(many) => {
+                let (workers, requests) = &mut **many;
+                if requests.len() <= worker as usize {
+                    requests.resize(worker as usize + 1, 0);
+                }
+                requests[worker as usize] += 1;
+                let first = requests[worker as usize] == 1;
+                if first {
+                    workers.add(worker);
+                }
+                first
+            }
+        }
+    }
+
+    /// Whether this was the last of its worker.
+    fn remove(&mut self, worker: u32) -> bool {
+        match self {
+            Self::One { requests, .. } => {
+                *requests -= 1;
+                *requests == 0
+            }
+            Self::Many(many) => {
+                let (workers, requests) = &mut **many;
+                requests[worker as usize] -= 1;
+                let last = requests[worker as usize] == 0;
+                if last {
+                    workers.remove(worker);
+                }
+                last
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::One { requests, .. } => *requests == 0,
+            Self::Many(many) => many.0.is_empty(),
+        }
+    }
+
+    /// Their workers, of one word.
+    fn word(&self, at: usize) -> u64 {
+        match self {
+            Self::One { worker, .. } => {
+                let (word, bit) = split(*worker);
+                if word == at { bit } else { 0 }
+            }
+            Self::Many(many) => many.0.word(at),
+        }
+    }
 }
 
 impl ActiveBlocks {
@@ -26,24 +105,20 @@ impl ActiveBlocks {
     pub fn acquire(&mut self, worker: InstanceId, keys: &[u64]) {
         self.cover(worker);
         for &key in keys {
-            let requests = self.requests.entry((key, worker.0)).or_insert(0);
-            *requests += 1;
-            if *requests == 1 {
-                self.holders.add(key, worker.0);
-                self.distinct[worker.index()] += 1;
-            }
+            let users = self.users.entry(key).or_insert(Users::One { worker: worker.0, requests: 0 });
+            self.distinct[worker.index()] += u64::from(users.add(worker.0));
         }
     }
 
     /// It ends.
     pub fn release(&mut self, worker: InstanceId, keys: &[u64]) {
         for &key in keys {
-            let requests = self.requests.get_mut(&(key, worker.0)).expect("what is released was acquired");
-            *requests -= 1;
-            if *requests == 0 {
-                self.requests.remove(&(key, worker.0));
-                self.holders.remove(key, worker.0);
-                self.distinct[worker.index()] -= 1;
+            let Entry::Occupied(mut users) = self.users.entry(key) else {
+                unreachable!("what is released was acquired")
+            };
+            self.distinct[worker.index()] -= u64::from(users.get_mut().remove(worker.0));
+            if users.get().is_empty() {
+                users.remove();
             }
         }
     }
@@ -55,7 +130,18 @@ impl ActiveBlocks {
 
     /// How many of these leading blocks are active on each worker, indexed by worker; `out` is resized.
     pub fn matched(&mut self, keys: &[u64], workers: usize, out: &mut Vec<u32>) {
-        self.holders.matched(keys.iter().copied(), workers, out);
+        out.clear();
+        out.resize(workers, 0);
+        self.alive.fill(workers);
+        let mut depth = 0;
+        for key in keys {
+            let Some(users) = self.users.get(key) else { break };
+            if !self.alive.keep(|at| users.word(at), depth, out) {
+                return;
+            }
+            depth += 1;
+        }
+        self.alive.settle(depth, out);
     }
 }
 
@@ -66,8 +152,14 @@ mod tests {
 
     #[test]
     fn equals_a_list_of_requests() {
+        // Few workers share blocks often; many are more than one word of them.
+        compare(3);
+        compare(130);
+    }
+
+    fn compare(workers: u32) {
         let mut active = ActiveBlocks::default();
-        active.cover(InstanceId(2));
+        active.cover(InstanceId(workers - 1));
         let mut live: Vec<(usize, Vec<u64>)> = Vec::new();
         let mut out = Vec::new();
         for n in 0..2000_u64 {
@@ -80,7 +172,7 @@ mod tests {
             let family = draw(1, 4);
             // A chain: each key stands for all before it.
             let keys: Vec<u64> = (0..draw(2, 9)).map(|d| if d < 4 { family * 10 + d } else { n * 100 + d }).collect();
-            active.matched(&keys, 3, &mut out);
+            active.matched(&keys, workers as usize, &mut out);
             for (w, &matched) in out.iter().enumerate() {
                 let has = |key| live.iter().any(|(at, keys)| *at == w && keys.contains(key));
                 assert_eq!(matched as usize, keys.iter().take_while(|&key| has(key)).count());
@@ -89,7 +181,7 @@ mod tests {
                 distinct.dedup();
                 assert_eq!(active.distinct()[w], distinct.len() as u64);
             }
-            let worker = usize::try_from(draw(3, 3)).unwrap();
+            let worker = usize::try_from(draw(3, workers.into())).unwrap();
             active.acquire(InstanceId::from_index(worker), &keys);
             live.push((worker, keys));
         }

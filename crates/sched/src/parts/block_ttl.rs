@@ -116,7 +116,7 @@ impl BlockTtl {
             let Some(holders) = self.blocks.get(&key) else { break };
             self.held.clear();
             holders.iter().for_each(|&(worker, _)| self.held.add(worker));
-            if !self.alive.keep(&self.held, depth, out) {
+            if !self.alive.keep(|at| self.held.word(at), depth, out) {
                 return;
             }
             depth += 1;

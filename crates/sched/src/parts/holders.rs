@@ -38,7 +38,7 @@ impl Workers {
         }
     }
 
-    fn remove(&mut self, worker: u32) {
+    pub(super) fn remove(&mut self, worker: u32) {
         let (at, bit) = split(worker);
         match self {
             Self::OneWord { word, bits } if *word == at => *bits &= !bit,
@@ -47,7 +47,7 @@ impl Workers {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::OneWord { bits, .. } => *bits == 0,
             Self::Words(words) => words.iter().all(|&bits| bits == 0),
@@ -61,7 +61,7 @@ impl Workers {
         }
     }
 
-    fn word(&self, at: usize) -> u64 {
+    pub(super) fn word(&self, at: usize) -> u64 {
         match self {
             Self::OneWord { word, bits } => {
                 if *word == at {
@@ -86,11 +86,11 @@ impl Alive {
         self.0.resize(workers.div_ceil(64), u64::MAX);
     }
 
-    /// Keeps those that hold the next block too, and records how deep the others got; whether any are left.
-    pub(super) fn keep(&mut self, held: &Workers, depth: u32, out: &mut [u32]) -> bool {
+    /// Keeps those that hold the next block too, given as words, and records how deep the others got; whether any are left.
+    pub(super) fn keep(&mut self, held: impl Fn(usize) -> u64, depth: u32, out: &mut [u32]) -> bool {
         let mut any = false;
         for (word, alive) in self.0.iter_mut().enumerate() {
-            let held = held.word(word);
+            let held = held(word);
             record(*alive & !held, word, depth, out);
             *alive &= held;
             any |= *alive != 0;
@@ -135,7 +135,7 @@ impl Holders {
         let mut depth = 0;
         for key in keys {
             let Some(set) = self.sets.get(&key) else { break };
-            if !self.alive.keep(set, depth, out) {
+            if !self.alive.keep(|at| set.word(at), depth, out) {
                 return;
             }
             depth += 1;
@@ -155,6 +155,7 @@ fn record(mut bits: u64, word: usize, depth: u32, out: &mut [u32]) {
     }
 }
 
-fn split(worker: u32) -> (usize, u64) {
+/// The word of a worker, and its bit there.
+pub(super) fn split(worker: u32) -> (usize, u64) {
     ((worker / 64) as usize, 1 << (worker % 64))
 }
