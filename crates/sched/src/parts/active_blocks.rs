@@ -130,18 +130,8 @@ impl ActiveBlocks {
 
     /// How many of these leading blocks are active on each worker, indexed by worker; `out` is resized.
     pub fn matched(&mut self, keys: &[u64], workers: usize, out: &mut Vec<u32>) {
-        out.clear();
-        out.resize(workers, 0);
-        self.alive.fill(workers);
-        let mut depth = 0;
-        for key in keys {
-            let Some(users) = self.users.get(key) else { break };
-            if !self.alive.keep(|at| users.word(at), depth, out) {
-                return;
-            }
-            depth += 1;
-        }
-        self.alive.settle(depth, out);
+        let held = keys.iter().map_while(|key| self.users.get(key)).map(|users| |at| users.word(at));
+        self.alive.matched(held, workers, out);
     }
 }
 

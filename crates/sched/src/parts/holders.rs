@@ -98,6 +98,27 @@ impl Alive {
         any
     }
 
+    /// How many consecutive leading blocks each worker holds, indexed by worker, when for each block there are the words of
+    /// its holders; `out` is resized to `workers`.
+    pub(super) fn matched<W: Fn(usize) -> u64>(
+        &mut self,
+        blocks: impl Iterator<Item = W>,
+        workers: usize,
+        out: &mut Vec<u32>,
+    ) {
+        out.clear();
+        out.resize(workers, 0);
+        self.fill(workers);
+        let mut depth = 0;
+        for held in blocks {
+            if !self.keep(held, depth, out) {
+                return;
+            }
+            depth += 1;
+        }
+        self.settle(depth, out);
+    }
+
     /// Records how deep all that are left got.
     pub(super) fn settle(&self, depth: u32, out: &mut [u32]) {
         for (word, &alive) in self.0.iter().enumerate() {
@@ -129,18 +150,8 @@ impl Holders {
 
     /// Consecutive leading keys that each worker holds, indexed by worker; `out` is resized to `workers`.
     pub(super) fn matched(&mut self, keys: impl Iterator<Item = u64>, workers: usize, out: &mut Vec<u32>) {
-        out.clear();
-        out.resize(workers, 0);
-        self.alive.fill(workers);
-        let mut depth = 0;
-        for key in keys {
-            let Some(set) = self.sets.get(&key) else { break };
-            if !self.alive.keep(|at| set.word(at), depth, out) {
-                return;
-            }
-            depth += 1;
-        }
-        self.alive.settle(depth, out);
+        let held = keys.map_while(|key| self.sets.get(&key)).map(|set| |at| set.word(at));
+        self.alive.matched(held, workers, out);
     }
 }
 
