@@ -5,8 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LIBRARIES: [&str; 7] = ["core", "engine", "experiment", "report", "sched", "table", "workload"];
-const PANICS: [&str; 8] =
-    [".expect(", ".unwrap()", "panic!(", "unreachable!(", "assert!(", "assert_eq!(", "assert_ne!(", "todo!("];
+const PANICS: [&str; 9] = [
+    ".expect(",
+    ".unwrap()",
+    "panic!(",
+    "unreachable!(",
+    "unimplemented!(",
+    "assert!(",
+    "assert_eq!(",
+    "assert_ne!(",
+    "todo!(",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -180,7 +180,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over a whole number below 10^7, with at most one space before it, that another element or the end of a list
-    /// follows. Nearly all elements are such; reading them took half of the time of reading a trace.
+    /// follows. Nearly all elements are such; reading them one digit at a time took two fifths of the instructions
+    /// of reading a trace.
     #[inline]
     fn short_element(&mut self) -> Option<u64> {
         let at = self.at + usize::from(self.line.get(self.at) == Some(&b' '));
