@@ -7,10 +7,11 @@
 //!
 //! Blocks of one node that were released together form a segment, so that the cost follows nodes, not blocks.
 //!
-//! Under any other eviction policy `leaves` keeps the tree and asks the policy, and there are no segments.
+//! Under any other eviction policy `leaves` keeps the tree and asks the policy, and there are no segments (`released`).
 
 mod chain;
 mod leaves;
+mod released;
 
 use rustc_hash::FxHashMap;
 use trimtab_core::SimTime;
@@ -18,6 +19,7 @@ use trimtab_core::SimTime;
 use crate::eviction::{Order, User};
 pub(crate) use chain::{Chain, Path};
 use leaves::Leaves;
+use released::Segment;
 
 /// No segment, no record.
 const NONE: u32 = u32::MAX;
@@ -38,20 +40,6 @@ struct Record {
     uneven: bool,
     /// The newest (shallowest) segment of the unpinned rest.
     newest: u32,
-}
-
-/// Unpinned blocks of one record that were released together; an element of the eviction list.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    /// `NONE` for generated blocks that nothing can hit.
-    record: u32,
-    blocks: u32,
-    before: u32,
-    after: u32,
-    /// The next older segment of the same record, which is deeper.
-    older: u32,
-    /// When it was released.
-    since: SimTime,
 }
 
 /// A node has another number of leading blocks resident than before.
@@ -328,18 +316,6 @@ impl KvCache {
         }
     }
 
-    /// When the blocks that would be evicted next were released, if nobody pins all.
-    pub(crate) fn oldest(&self) -> Option<SimTime> {
-        (self.oldest != NONE).then(|| self.segments[self.oldest as usize].since)
-    }
-
-    /// Evicts what was released at or before this time.
-    pub(crate) fn expire(&mut self, released: SimTime) {
-        while self.oldest != NONE && self.segments[self.oldest as usize].since <= released {
-            self.evict(u64::from(self.segments[self.oldest as usize].blocks));
-        }
-    }
-
     /// Loses all cached blocks that nobody pins; they do not count as evicted, and go to no tier.
     pub(crate) fn flush(&mut self) {
         let (blocks, spills) = (self.cached, self.spills.take());
@@ -443,89 +419,14 @@ impl KvCache {
         deepest
     }
 
-    /// Takes the newest (shallowest) `blocks` unpinned blocks of a record out of the eviction list.
-    fn take_newest(&mut self, slot: u32, mut blocks: u32) {
-        while blocks > 0 {
-            let at = self.records[slot as usize].newest;
-            let segment = &mut self.segments[at as usize];
-            let taken = segment.blocks.min(blocks);
-            segment.blocks -= taken;
-            blocks -= taken;
-            if segment.blocks == 0 {
-                self.records[slot as usize].newest = segment.older;
-                self.unlink(at);
-            }
-        }
-    }
-
-    /// Appends blocks of a record to the new end of the eviction list.
-    fn append(&mut self, record: u32, blocks: u32) {
-        let older = if record == NONE { NONE } else { self.records[record as usize].newest };
-        let segment = Segment { record, blocks, before: self.newest, after: NONE, older, since: self.clock };
-        let at = place(&mut self.segments, &mut self.spare_segments, segment);
-        match self.newest {
-            NONE => self.oldest = at,
-            newest => self.segments[newest as usize].after = at,
-        }
-        self.newest = at;
-        if record != NONE {
-            self.records[record as usize].newest = at;
-        }
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let Segment { before, after, .. } = self.segments[at as usize];
-        match before {
-            NONE => self.oldest = after,
-            before => self.segments[before as usize].after = after,
-        }
-        match after {
-            NONE => self.newest = before,
-            after => self.segments[after as usize].before = before,
-        }
-        self.spare_segments.push(at);
-    }
-
-    fn evict(&mut self, mut blocks: u64) {
+    fn evict(&mut self, blocks: u64) {
         self.evicted += blocks;
         take(&mut self.cached, blocks);
         self.free += blocks;
-        if self.leaves.is_some() {
-            self.evict_leaves(blocks);
-            return;
+        match &self.leaves {
+            None => self.evict_oldest(blocks),
+            Some(_) => self.evict_leaves(blocks),
         }
-        while blocks > 0 {
-            let at = self.oldest;
-            assert!(at != NONE, "there was less to evict than the counters say");
-            let segment = &mut self.segments[at as usize];
-            let taken = u32::try_from(blocks).map_or(segment.blocks, |b| b.min(segment.blocks));
-            segment.blocks -= taken;
-            blocks -= u64::from(taken);
-            let Segment { record, blocks: left, .. } = *segment;
-            if left == 0 {
-                self.unlink(at);
-            }
-            if record != NONE {
-                self.shrink(record, at, taken, left == 0);
-            }
-        }
-    }
-
-    /// A record lost its deepest `blocks`; `gone` says that its deepest segment `at` is used up.
-    fn shrink(&mut self, slot: u32, at: u32, blocks: u32, gone: bool) {
-        if gone {
-            let newest = self.records[slot as usize].newest;
-            if newest == at {
-                self.records[slot as usize].newest = NONE;
-            } else {
-                let mut shallower = newest;
-                while self.segments[shallower as usize].older != at {
-                    shallower = self.segments[shallower as usize].older;
-                }
-                self.segments[shallower as usize].older = NONE;
-            }
-        }
-        self.lose(slot, blocks);
     }
 
     /// A record lost its deepest `blocks`. Whether nothing is left of it.
