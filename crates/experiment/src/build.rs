@@ -2,15 +2,15 @@
 
 use trimtab_core::{SimTime, nearest_name};
 use trimtab_engine::{
-    ClusterConfig, EvictionConfig, InstanceConfig, Lag, Link, PrefixSignal, RouterConfig, SignalsConfig, SignalsOff,
-    Stepping, Survives, TierConfig, TransferConfig, evictions,
+    ClusterConfig, EvictionConfig, InstanceConfig, Link, RouterConfig, SignalsOff, Stepping, Survives, TierConfig,
+    TransferConfig, evictions,
 };
 use trimtab_sched::{Registry, SchedulerDef};
 
 use crate::admission::gate;
 use crate::catalog::CatalogError;
 use crate::dynamics;
-use crate::scenario::{Cluster, Order, Prefix, Router, Scenario, Signals, Tier, Transfer};
+use crate::scenario::{Cluster, Order, Router, Scenario, Tier, Transfer};
 
 /// Why a scenario cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ impl Scenario {
     }
 }
 
-fn span(field: &'static str, value: f64, unit: &str, per_second: f64) -> Result<SimTime, ScenarioError> {
+pub(crate) fn span(field: &'static str, value: f64, unit: &str, per_second: f64) -> Result<SimTime, ScenarioError> {
     SimTime::from_secs_f64(value / per_second)
         .ok_or_else(|| invalid(field, format!("`{value}` {unit} is not a span of time")))
 }
@@ -189,65 +189,6 @@ impl Transfer {
         let time = token_time("transfer.bandwidth_gb_s", self.bandwidth_gb_s, self.kv_bytes_per_token, cluster)?;
         let link = Link { ps_per_token: time.0, latency: span("transfer.latency_us", self.latency_us, "us", 1e6)? };
         Ok(TransferConfig { links: vec![link; instances], overlapped: self.overlapped })
-    }
-}
-
-impl Signals {
-    fn config(&self) -> Result<SignalsConfig, ScenarioError> {
-        let time = |field, ms: f64| span(field, ms, "ms", 1e3);
-        let (events, shadow) = (self.prefix == Prefix::Events, self.prefix == Prefix::Shadow);
-        // A setting without effect would mislead.
-        for (field, set, of) in [
-            ("signals.delay_ms", self.delay_ms != 0.0 && !events, "prefix = \"events\""),
-            ("signals.events", !self.events.is_default() && !events, "prefix = \"events\""),
-            ("signals.capacity_tokens", self.capacity_tokens.is_some() && !shadow, "prefix = \"shadow\""),
-            ("signals.ttl_ms", self.ttl_ms.is_some() && !shadow, "prefix = \"shadow\""),
-            ("signals.load", !self.load.is_default() && self.refresh_ms == 0.0, "refresh_ms above 0"),
-        ] {
-            if set {
-                return Err(invalid(field, format!("has an effect with `signals.{of}` only")));
-            }
-        }
-        let lag = |field, [every, delay, jitter]: [f64; 3], loss: f64| {
-            if !(0.0..=1.0).contains(&loss) {
-                return Err(invalid(field, format!("loses `{loss}` of the reports, which is not a share from 0 to 1")));
-            }
-            Ok(Lag { every: time(field, every)?, delay: time(field, delay)?, jitter: time(field, jitter)?, loss })
-        };
-        let Self { load, events, feedback, .. } = *self;
-        let delay_ms = time("signals.delay_ms", self.delay_ms).map(|_| self.delay_ms)?;
-        let of_events = lag("signals.events", [events.refresh_ms, delay_ms, events.jitter_ms], events.loss)?;
-        let prefix = match self.prefix {
-            Prefix::Oracle => PrefixSignal::Oracle,
-            // Reports that take no time and all arrive tell the truth.
-            Prefix::Events if of_events.is_none() => PrefixSignal::Oracle,
-            Prefix::Events => PrefixSignal::Events { lag: of_events },
-            Prefix::Shadow => PrefixSignal::Shadow {
-                capacity_tokens: self.capacity_tokens,
-                ttl: self.ttl_ms.map(|ms| time("signals.ttl_ms", ms)).transpose()?,
-            },
-            Prefix::Off => PrefixSignal::Off,
-        };
-        let Self { snapshots, latency, prediction, queues, oracle, .. } = *self;
-        let refresh_ms = time("signals.refresh_ms", self.refresh_ms).map(|_| self.refresh_ms)?;
-        if !prediction.is_sound() {
-            return Err(invalid("signals.prediction", "needs a bias above 0, up to 1000, and a sigma from 0 to 5"));
-        }
-        Ok(SignalsConfig {
-            prefix,
-            snapshots,
-            load: lag("signals.load", [refresh_ms, load.delay_ms, load.jitter_ms], load.loss)?,
-            feedback: lag(
-                "signals.feedback",
-                [feedback.refresh_ms, feedback.delay_ms, feedback.jitter_ms],
-                feedback.loss,
-            )?,
-            feedback_timeout: time("signals.feedback.timeout_ms", feedback.timeout_ms)?,
-            latency,
-            prediction,
-            queues,
-            oracle,
-        })
     }
 }
 
@@ -349,59 +290,8 @@ impl Cluster {
 #[cfg(test)]
 mod tests {
     use trimtab_core::PS_PER_US;
-    use trimtab_engine::cost::PredictionError;
 
     use super::*;
-    use crate::scenario::{Events, Feedback, Travel};
-
-    #[test]
-    fn signals_are_resolved_or_refused() {
-        let off = Signals { prefix: Prefix::Off, ..Signals::default() };
-        let events = Signals { prefix: Prefix::Events, delay_ms: 1.5, refresh_ms: 100.0, ..Signals::default() };
-        let stray = Signals { delay_ms: 1.0, ..Signals::default() };
-        for (kind, signals, refusal) in [
-            ("round-robin", off, None),
-            ("min-ttft", events, None),
-            ("min-ttft", off, Some("scheduler `min-ttft` reads signals that are off: prefix")),
-            ("round-robin", stray, Some("signals.delay_ms: has an effect with `signals.prefix = \"events\"` only")),
-            (
-                "round-robin",
-                Signals { refresh_ms: -1.0, ..off },
-                Some("signals.refresh_ms: `-1` ms is not a span of time"),
-            ),
-            (
-                "round-robin",
-                Signals { load: Travel { loss: 0.1, ..Travel::default() }, ..off },
-                Some("signals.load: has an effect with `signals.refresh_ms above 0` only"),
-            ),
-            (
-                "round-robin",
-                Signals { events: Events { loss: 1.5, ..Events::default() }, ..events },
-                Some("signals.events: loses `1.5` of the reports, which is not a share from 0 to 1"),
-            ),
-            (
-                "round-robin",
-                Signals { feedback: Feedback { delay_ms: -1.0, ..Feedback::default() }, ..off },
-                Some("signals.feedback: `-1` ms is not a span of time"),
-            ),
-            (
-                "min-ttft",
-                Signals {
-                    prediction: PredictionError { bias: 0.0, ..PredictionError::default() },
-                    ..Signals::default()
-                },
-                Some("signals.prediction: needs a bias above 0, up to 1000, and a sigma from 0 to 5"),
-            ),
-        ] {
-            let mut scenario = Scenario { signals, ..Scenario::default() };
-            scenario.scheduler.kind = kind.into();
-            let refused = scenario.scheduler_def(&Registry::default()).err().map(|error| error.to_string());
-            assert_eq!(refused.as_deref(), refusal, "{kind} {signals:?}");
-        }
-        let config = events.config().expect("the signals are right");
-        assert_eq!(config.prefix, PrefixSignal::Events { lag: Lag::of(SimTime(1500 * PS_PER_US)) });
-        assert_eq!(config.load, Lag::each(SimTime(100_000 * PS_PER_US)));
-    }
 
     #[test]
     fn links_carry_the_kv_of_the_model() {

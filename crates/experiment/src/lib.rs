@@ -23,6 +23,7 @@ pub mod recovery;
 pub mod results;
 pub mod rows;
 pub mod scenario;
+mod signals;
 pub mod simulate;
 pub mod spec;
 pub mod stats;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use trimtab_engine::cost::{PredictionError, WeightType};
+use trimtab_engine::cost::WeightType;
 use trimtab_engine::{CacheConfig, Mixing, Promotion, Split, Survives, WritePolicy};
 use trimtab_workload::{ArrivalSpec, ZeroOutput};
 
 pub use crate::admission::Admission;
 pub use crate::dynamics::{Autoscaler, Clients, Dynamics, Event, Group};
+pub use crate::signals::{Events, Feedback, Prefix, Signals, Travel};
 pub use crate::step_cost::Cost;
 
 /// One simulation. A sweep is many of these.
@@ -321,125 +322,6 @@ impl Default for Scheduler {
     }
 }
 
-/// What the router can see, and how old it is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Signals {
-    /// How it learns what is cached where.
-    pub prefix: Prefix,
-    /// How late reports of cache changes are, with `prefix = "events"`.
-    pub delay_ms: f64,
-    /// How many tokens sent to an instance are remembered, with `prefix = "shadow"`; all when absent.
-    pub capacity_tokens: Option<u64>,
-    /// How long what was sent is remembered, with `prefix = "shadow"`; for ever when absent.
-    pub ttl_ms: Option<f64>,
-    /// Whether engines report snapshots.
-    pub snapshots: bool,
-    /// Time between two reports; 0: always fresh.
-    pub refresh_ms: f64,
-    /// How these reports travel, with a `refresh_ms` above 0.
-    #[serde(skip_serializing_if = "Travel::is_default")]
-    pub load: Travel,
-    /// When reports of cache changes are sent and which are lost, with `prefix = "events"`; they take `delay_ms`.
-    #[serde(skip_serializing_if = "Events::is_default")]
-    pub events: Events,
-    /// How first tokens and ends get to the router's books and to the scheduler.
-    #[serde(skip_serializing_if = "Feedback::is_default")]
-    pub feedback: Feedback,
-    /// Whether there is a latency predictor.
-    pub latency: bool,
-    /// How wrong it is: mean of predicted over true time, standard deviation of its logarithm.
-    pub prediction: PredictionError,
-    /// Whether the router sees the requests that wait at an instance.
-    pub queues: bool,
-    /// Whether policies may see what no router can.
-    pub oracle: bool,
-}
-
-impl Default for Signals {
-    fn default() -> Self {
-        Self {
-            prefix: Prefix::default(),
-            delay_ms: 0.0,
-            capacity_tokens: None,
-            ttl_ms: None,
-            snapshots: true,
-            refresh_ms: 0.0,
-            load: Travel::default(),
-            events: Events::default(),
-            feedback: Feedback::default(),
-            latency: true,
-            prediction: PredictionError::default(),
-            queues: true,
-            oracle: true,
-        }
-    }
-}
-
-/// How reports travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Travel {
-    /// How long.
-    pub delay_ms: f64,
-    /// Up to this much longer, drawn for each report.
-    pub jitter_ms: f64,
-    /// The share of them that is lost.
-    pub loss: f64,
-}
-
-/// When reports of cache changes are sent and which are lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Events {
-    /// Time between two reports; 0: all changes of an instant are reported at once.
-    pub refresh_ms: f64,
-    /// Up to this much longer than `delay_ms`, drawn for each report; they arrive in the order of sending.
-    pub jitter_ms: f64,
-    /// The share of them that is lost: the router goes on believing what it believed of those blocks.
-    pub loss: f64,
-}
-
-/// How first tokens and ends get to the router's books and to the scheduler.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Feedback {
-    /// Time between two reports; 0: each first token and each end is reported at once.
-    pub refresh_ms: f64,
-    /// How long reports travel.
-    pub delay_ms: f64,
-    /// Up to this much longer, drawn for each report.
-    pub jitter_ms: f64,
-    /// The share of them that is lost. Of a lost first token the router learns with the end.
-    pub loss: f64,
-    /// How long after its time a lost end is taken for granted.
-    pub timeout_ms: f64,
-}
-
-impl Default for Feedback {
-    fn default() -> Self {
-        Self { refresh_ms: 0.0, delay_ms: 0.0, jitter_ms: 0.0, loss: 0.0, timeout_ms: 60_000.0 }
-    }
-}
-
-impl Travel {
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Events {
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl Feedback {
-    pub(crate) fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What routing costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -476,21 +358,6 @@ pub struct Transfer {
     /// Bytes of KV of a token, all cards of an instance together; the model's own when absent.
     #[serde(default)]
     pub kv_bytes_per_token: Option<f64>,
-}
-
-/// How the router learns what is cached where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Prefix {
-    /// It knows the true caches.
-    #[default]
-    Oracle,
-    /// Engines report changes, `delay_ms` late.
-    Events,
-    /// From its own history of where it sent what.
-    Shadow,
-    /// Not at all.
-    Off,
 }
 
 /// What counts as good service.
