@@ -3,8 +3,8 @@
 #
 #   scripts/release.sh [TAG]      default: the tag of HEAD
 #
-# target/release-TAG/ then holds an archive with the binary (profile `dist`), manual pages, completions, licences and the
-# readme; the software bill of materials; and SHA256SUMS. The same tag, toolchain and place of the sources give the same archive.
+# target/release-TAG/ then holds an archive with the binary (profile `dist`), experiments, manual pages, completions, licences
+# and the readme; the software bill of materials; and SHA256SUMS. The same tag, toolchain and place of the sources give the same archive.
 set -euo pipefail
 umask 022
 cd "$(dirname "$0")/.."
@@ -29,6 +29,7 @@ rm -rf "$out"
 mkdir -p "$out/$name/man" "$out/$name/completions"
 bin=${CARGO_TARGET_DIR:-target}/dist/trimtab
 cp "$bin" README.md CHANGELOG.md CITATION.cff LICENSE-APACHE LICENSE-MIT "$out/$name/"
+git archive HEAD experiments | tar -xf - -C "$out/$name"
 "$bin" man --out "$out/$name/man"
 for shell in bash zsh fish powershell elvish; do
   "$bin" completions "$shell" >"$out/$name/completions/trimtab.$shell"
