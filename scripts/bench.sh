@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh TRACE.jsonl [RUNS] [--quick] [-o FILE.csv]
 #
-# TRACE is Mooncake's conversation trace, RUNS the runs of each case (default 5; large cases run once). The rows go to
+# TRACE is Mooncake's conversation trace, RUNS the runs of each case (default 5; the largest cases run once). The rows go to
 # FILE.csv (default target/bench.csv) as they come, and as a table to stdout. --quick runs each small case once and leaves
 # the large ones out: it shows that the script works. Run it on a machine that does nothing else.
 set -euo pipefail

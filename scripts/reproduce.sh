@@ -14,6 +14,9 @@ cd "$(dirname "$0")/.."
 real=${TRIMTAB_TRACES:-}
 unset TRIMTAB_TRACES
 wanted=("$@")
+for name in "${wanted[@]}"; do
+  grep -qE "^ *(study|chosen) $name " "$0" || { echo "no study of this script is called \`$name\`" >&2; exit 2; }
+done
 
 # What the pages may quote; the full tables stay in results/.
 ratios='slo_attainment|ttft_mean_s|ttft_p50_s|ttft_p90_s|e2e_mean_s|e2e_p99_s|hit_ratio_tokens'

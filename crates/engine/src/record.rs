@@ -59,7 +59,8 @@ pub struct Row {
     pub tenant: TenantId,
     /// Its class: higher is more urgent.
     pub priority: i16,
-    /// How often it was sent anew, by the router after its instance failed or by its client after it had hung up.
+    /// How often it was sent anew: by the router after its instance failed, or by its client after it had hung up or was
+    /// turned away.
     pub retries: u32,
     /// How often it lost its instance.
     pub lost: u32,

@@ -22,7 +22,7 @@ pub struct Metrics {
     pub completed: u64,
     /// Turned away (all requests).
     pub rejected: u64,
-    /// Lost with their instance (all requests).
+    /// Lost with their instance, given up by their client, or never taken by any instance (all requests).
     pub failed: u64,
     /// From the first arrival to the last event.
     pub makespan_s: f64,

@@ -133,14 +133,15 @@ impl Signals {
     }
 }
 
-/// The router's own book-keeping, exact and without lag, indexed by instance. Instances that left keep their slot.
+/// The router's own book-keeping, indexed by instance: exact and without lag, unless reports of first tokens and ends take
+/// their time or several routers share the fleet. Instances that left keep their slot.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Requests ever dispatched.
     pub dispatched: Vec<u64>,
     /// Requests dispatched and not yet ended.
     pub in_flight: Vec<u32>,
-    /// Prompt and output tokens so far of the requests in flight (outputs are not counted before they end: prompts only).
+    /// Prompt tokens of the requests in flight.
     pub in_flight_tokens: Vec<u64>,
     /// Whole prompts of the requests dispatched whose first token is still out (Dynamo's active prefill tokens).
     pub active_prefill_tokens: Vec<u64>,
@@ -163,7 +164,7 @@ pub struct Snapshot {
     pub total_blocks: u64,
     /// Prompt tokens still to be computed, of waiting and running requests.
     pub pending_prefill_tokens: u64,
-    /// When a prefill last made progress.
+    /// When a prefill last made progress, or the time of the report where nobody waits.
     pub last_prefill_end: SimTime,
 }
 

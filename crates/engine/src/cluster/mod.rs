@@ -2,8 +2,8 @@
 //!
 //! At one instant things happen in this order: steps end (by instance), requests reach their instances (in the order of
 //! sending), the cluster changes, clients hang up, reports reach the router, the router takes up requests that waited for it
-//! and then those that arrive, timers fire, and at last every instance that has work and no step forms its next batch (by
-//! instance). So everything that reaches an instance at an instant, or at the end of a step, can join the batch that is
+//! and then those that arrive, timers fire, the gate lets in or turns away who waited there, and at last every instance that
+//! has work and no step forms its next batch (by instance). So everything that reaches an instance at an instant, or at the end of a step, can join the batch that is
 //! formed then.
 
 mod build;

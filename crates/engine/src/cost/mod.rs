@@ -1,6 +1,6 @@
 //! Step cost: how long one engine iteration takes, in whole picoseconds.
 //!
-//! Adding a model is one file here and one line in this one.
+//! Adding a model is one file here, its lines in this one, and an entry in `laws`, which holds all to the same laws.
 
 mod analytic;
 mod deployment;
@@ -86,8 +86,8 @@ pub struct Line {
 
 /// The time of one engine iteration.
 ///
-/// Every answer is a whole number of picoseconds and depends on the shape alone. A model must be monotone: more work in
-/// any field never takes less time.
+/// Every answer is a whole number of picoseconds and depends on the shape alone. A model should be monotone: more work in
+/// any field never takes less time; `laws` knows the one that is so in part only.
 pub trait StepCost: Send + Sync {
     /// The duration of one step, in picoseconds; at least 1. One that no clock holds saturates: the run then ends, with
     /// [`trimtab_core::ClockRanOut`].

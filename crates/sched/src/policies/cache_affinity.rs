@@ -15,7 +15,7 @@ use crate::{
 /// Cache affinity in the registry.
 pub(super) const DEF: SchedulerDef = SchedulerDef {
     name: "cache-affinity",
-    summary: "the instance with the most reusable cache, load ignored",
+    summary: "one home for each prefix, or the instance with the most cached tokens; load ignored",
     citation: "baseline of DualMap, arXiv 2602.06502, section 5",
     deviations: &[
         "`prefix-hash` mode (the default) is an interpretation: the published rule, most reusable KV wins, is `literal` \

@@ -18,7 +18,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     citation: "Mooncake, FAST'25, Algorithm 1 (arXiv 2407.00079)",
     deviations: &[
         "prefill time comes from the simulator's own cost model instead of a fitted polynomial",
-        "no decode side yet: TBT neither chooses nor rejects until there are prefill/decode pools",
+        "no decode side: there are no prefill/decode pools, so TBT neither chooses nor rejects",
         "the balancing threshold is hand-tuned and unpublished; 2 is a choice",
     ],
     signals: Signals { prefix: true, latency: true, ..Signals::NONE },

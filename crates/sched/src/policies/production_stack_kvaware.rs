@@ -23,8 +23,8 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
     params: || {
         params_doc::<Params>(&[
             ("threshold_tokens", "follow the cache unless more tokens than this are missing; the product: 2000"),
-            ("virtual_nodes", "ring points of an instance; 160 is what `uhashring` is recalled to use, not verified"),
-            ("window_s", "over how long the request rate is taken; 60 is the recalled default, not verified"),
+            ("virtual_nodes", "ring points of an instance; 160 is the default of `uhashring` (ring.py)"),
+            ("window_s", "over how long the request rate is taken; the product's --request-stats-window: 60"),
         ])
     },
     build: |params, _| {

@@ -25,7 +25,7 @@ pub(super) const DEF: SchedulerDef = SchedulerDef {
         params_doc::<Params>(&[
             ("chunk_tokens", "tokens of a chunk, of which the last one may be shorter; the product: 128 characters"),
             ("min_match_tokens", "below this match the instance that was sent the fewest lately; the product: 0, never"),
-            ("window_s", "over how long the request rate is taken; 60 is the recalled default, not verified"),
+            ("window_s", "over how long the request rate is taken; the product's --request-stats-window: 60"),
         ])
     },
     build: |params, context| {
