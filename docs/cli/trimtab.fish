@@ -65,7 +65,7 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l trace-block -d '
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l zero-output -d 'Requests without output: drop, or one (token, which is what a prefill yields) [default: drop]' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l max-dropped -d 'The share of rows that may be skipped, instead of 0.01' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l tenants -d 'So many tenants, the r-th with a rate in proportion to r^-SKEW' -r
-complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l users -d 'So many users, one request at a time each, instead of arrival times [default: open]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l users -d 'So many users, one request at a time each, instead of arrival times' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l think-s -d 'Seconds between an answer and the next request, where the workload does not say them' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l model -d 'Model: catalogue name, TOML file or Hugging Face config.json [default: qwen2.5-7b]' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand run" -l hardware -d 'Hardware: catalogue name or TOML file [default: h100]' -r
@@ -188,7 +188,7 @@ complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l trace-block
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l zero-output -d 'Requests without output: drop, or one (token, which is what a prefill yields) [default: drop]' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l max-dropped -d 'The share of rows that may be skipped, instead of 0.01' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l tenants -d 'So many tenants, the r-th with a rate in proportion to r^-SKEW' -r
-complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l users -d 'So many users, one request at a time each, instead of arrival times [default: open]' -r
+complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l users -d 'So many users, one request at a time each, instead of arrival times' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l think-s -d 'Seconds between an answer and the next request, where the workload does not say them' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l model -d 'Model: catalogue name, TOML file or Hugging Face config.json [default: qwen2.5-7b]' -r
 complete -c trimtab -n "__fish_trimtab_using_subcommand timeline" -l hardware -d 'Hardware: catalogue name or TOML file [default: h100]' -r

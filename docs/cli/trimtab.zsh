@@ -50,7 +50,7 @@ _arguments "${_arguments_options[@]}" : \
 '--zero-output=[Requests without output\: drop, or one (token, which is what a prefill yields) \[default\: drop\]]:WHAT:_default' \
 '--max-dropped=[The share of rows that may be skipped, instead of 0.01]:SHARE:_default' \
 '--tenants=[So many tenants, the r-th with a rate in proportion to r^-SKEW]:N[:SKEW]:_default' \
-'--users=[So many users, one request at a time each, instead of arrival times \[default\: open\]]:N:_default' \
+'--users=[So many users, one request at a time each, instead of arrival times]:N:_default' \
 '--think-s=[Seconds between an answer and the next request, where the workload does not say them]:SECONDS:_default' \
 '--model=[Model\: catalogue name, TOML file or Hugging Face config.json \[default\: qwen2.5-7b\]]:NAME:_default' \
 '--hardware=[Hardware\: catalogue name or TOML file \[default\: h100\]]:NAME:_default' \
@@ -255,7 +255,7 @@ _arguments "${_arguments_options[@]}" : \
 '--zero-output=[Requests without output\: drop, or one (token, which is what a prefill yields) \[default\: drop\]]:WHAT:_default' \
 '--max-dropped=[The share of rows that may be skipped, instead of 0.01]:SHARE:_default' \
 '--tenants=[So many tenants, the r-th with a rate in proportion to r^-SKEW]:N[:SKEW]:_default' \
-'--users=[So many users, one request at a time each, instead of arrival times \[default\: open\]]:N:_default' \
+'--users=[So many users, one request at a time each, instead of arrival times]:N:_default' \
 '--think-s=[Seconds between an answer and the next request, where the workload does not say them]:SECONDS:_default' \
 '--model=[Model\: catalogue name, TOML file or Hugging Face config.json \[default\: qwen2.5-7b\]]:NAME:_default' \
 '--hardware=[Hardware\: catalogue name or TOML file \[default\: h100\]]:NAME:_default' \

@@ -72,7 +72,8 @@ pub(crate) fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         StorageFull | QuotaExceeded | FileTooLarge => "\nhint: make room there, or choose another place with `--out`",
         PermissionDenied | ReadOnlyFilesystem => "\nhint: choose a place that may be written with `--out`",
-        NotFound | NotADirectory => "\nhint: the folder that it should go to is not there",
+        NotFound => "\nhint: the folder that it should go to is not there",
+        NotADirectory => "\nhint: a part of this path is a file, not a folder",
         _ => "",
     }
 }

@@ -114,6 +114,29 @@ fn a_sweep_ends_with_means_capacities_and_verdicts() {
     assert!(err.contains("--resume") && err.contains("--force"), "{err}");
 }
 
+/// What another plan left is not taken for this one's, and more objectives than the first token's are shown.
+#[test]
+fn figures_and_columns_are_those_of_the_plan() {
+    let bench = Bench::new(SPEC);
+    let (out, _) = bench.ends(&["sweep", "spec.toml", "--out", "r", "-j", "100000"], 0);
+    assert!(out.contains("in TTFT SLO") && !out.contains("in all objectives"), "{out}");
+    for own in ["attainment-vs-rate.svg", "notes.svg", "attainment-vs-rate.pdf"] {
+        fs::write(bench.path("r/plots").join(own), "").expect("a file");
+    }
+    let again =
+        ["sweep", "spec.toml", "--out", "r", "--resume", "--set", "search.rates_rps=[5.0]", "--set", "slo.tpot_s=1.0"];
+    let (out, _) = bench.ends(&again, 0);
+    assert!(out.contains("in TTFT SLO") && out.contains("in all objectives"), "{out}");
+    let left: Vec<_> = fs::read_dir(bench.path("r/plots")).expect("plots").flatten().map(|f| f.file_name()).collect();
+    assert!(
+        left.iter().any(|name| name == "notes.svg") && left.iter().any(|name| name == "comparison.svg"),
+        "{left:?}"
+    );
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("attainment-vs-rate")), "{left:?}");
+    let (_, err) = bench.ends(&["sweep", "spec.toml", "--out", "spec.toml"], 3);
+    assert!(err.contains("a part of this path is a file"), "{err}");
+}
+
 #[test]
 fn a_cell_is_run_again_alone() {
     let bench = Bench::new(SPEC);
@@ -157,6 +180,7 @@ fn parts_merge_to_the_whole_and_diff_says_so() {
     let (out, _) = bench.ends(&["diff", "whole", "merged"], 0);
     assert_eq!(out, "");
     let (_, err) = bench.ends(&["merge", "part-1", "--out", "half"], 2);
+    assert!(!bench.path("half").exists(), "a merge that failed is in the way of the next one");
     assert!(err.contains("in none of the parts"), "{err}");
 
     bench.ends(&["sweep", "spec.toml", "--out", "other", "--set", "cluster.cost.step_us=5010"], 0);

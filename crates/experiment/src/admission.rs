@@ -28,7 +28,10 @@ impl Admission {
         admission_by_name(&self.kind).ok_or_else(|| {
             let near = nearest_name(&self.kind, ADMISSIONS.iter().map(|def| def.name));
             let near = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-            invalid("admission.kind", format!("unknown admission policy `{}`{near}", self.kind))
+            invalid(
+                "admission.kind",
+                format!("unknown admission policy `{}`{near}; `trimtab list admissions` shows all", self.kind),
+            )
         })
     }
 }

@@ -82,7 +82,8 @@ impl Scenario {
         if let Some(s) = self.warmup_s.filter(|&s| SimTime::from_secs_f64(s).is_none()) {
             return Err(invalid("warmup_s", format!("`{s}` is not a number of seconds")));
         }
-        if let Some(limit) = self.workload.limit.filter(|&limit| u64::from(self.warmup_requests) >= limit) {
+        if let Some(limit) = self.workload.limit.filter(|&limit| limit > 0 && u64::from(self.warmup_requests) >= limit)
+        {
             let message = format!("{} leave nothing to measure of workload.limit = {limit}", self.warmup_requests);
             return Err(invalid("warmup_requests", message));
         }
@@ -157,7 +158,12 @@ fn token_time(field: &'static str, gb_s: f64, bytes: Option<f64>, cluster: &Clus
 
 impl Tier {
     fn config(&self, cluster: &Cluster, shared: bool) -> Result<TierConfig, ScenarioError> {
-        let time = |gb_s| token_time("bandwidth_gb_s of the tier", gb_s, self.kv_bytes_per_token, cluster);
+        let [bandwidth, latency] = if shared {
+            ["cluster.pool.bandwidth_gb_s", "cluster.pool.latency_us"]
+        } else {
+            ["cluster.host.bandwidth_gb_s", "cluster.host.latency_us"]
+        };
+        let time = |gb_s| token_time(bandwidth, gb_s, self.kv_bytes_per_token, cluster);
         if self.total_bandwidth_gb_s.is_some() && !shared {
             let detail = "is for pools: host memory has one reader";
             return Err(invalid("cluster.host.total_bandwidth_gb_s", detail));
@@ -165,10 +171,8 @@ impl Tier {
         if self.survives != Survives::Nothing && shared {
             return Err(invalid("cluster.pool.survives", "is for host memory: a pool outlives its instances"));
         }
-        let link = Link {
-            ps_per_token: time(self.bandwidth_gb_s)?.0,
-            latency: span("latency_us of the tier", self.latency_us, "us", 1e6)?,
-        };
+        let link =
+            Link { ps_per_token: time(self.bandwidth_gb_s)?.0, latency: span(latency, self.latency_us, "us", 1e6)? };
         let Self { capacity_tokens, write, promotion, prefetch, overlapped, survives, .. } = *self;
         Ok(TierConfig {
             blocks: capacity_tokens / u64::from(cluster.block_tokens),
@@ -220,6 +224,10 @@ impl Cluster {
                 self.max_batched_tokens, self.max_seqs
             );
             return Err(invalid("cluster.max_batched_tokens", detail));
+        }
+        if !(self.memory_share > 0.0 && self.memory_share <= 1.0) {
+            let detail = format!("`{}` is not a share above 0, up to 1", self.memory_share);
+            return Err(invalid("cluster.memory_share", detail));
         }
         if !(0.0..1.0).contains(&self.watermark) {
             return Err(invalid("cluster.watermark", format!("`{}` is not a share from 0 to below 1", self.watermark)));

@@ -95,7 +95,10 @@ impl Autoscaler {
         autoscaler_by_name(&self.kind).ok_or_else(|| {
             let near = nearest_name(&self.kind, AUTOSCALERS.iter().map(|def| def.name));
             let near = near.map_or_else(String::new, |near| format!(", did you mean `{near}`?"));
-            invalid("autoscaler.kind", format!("unknown autoscaler `{}`{near}", self.kind))
+            invalid(
+                "autoscaler.kind",
+                format!("unknown autoscaler `{}`{near}; `trimtab list autoscalers` shows all", self.kind),
+            )
         })
     }
 }

@@ -54,6 +54,8 @@ pub fn estimate(
         known.push((workload, count));
         let mut short: Scenario = group.scenario.clone();
         short.workload.limit = Some(count.min(PILOT));
+        // The pilot is measured with a clock; what it would report is not looked at.
+        (short.warmup_requests, short.warmup_s) = (0, None);
         if let (Search::Capacity { rate_rps, .. }, None) = (&plan.search, short.workload.rate) {
             short.workload.rate = Some(libm::sqrt(rate_rps.low * rate_rps.high));
         }

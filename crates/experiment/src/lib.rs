@@ -12,6 +12,7 @@ mod changes;
 pub mod diagnose;
 pub mod diff;
 pub mod dynamics;
+mod effect;
 pub mod estimate;
 pub mod explain;
 pub mod fairness;

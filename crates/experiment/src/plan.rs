@@ -12,8 +12,9 @@ use trimtab_workload::generator_by_name;
 use crate::build::ScenarioError;
 use crate::capacity::ladder;
 use crate::catalog::CatalogError;
+use crate::effect;
 use crate::scenario::Scenario;
-use crate::simulate::RunError;
+use crate::simulate::{RunError, check_foresight};
 use crate::spec::{LoadError, Output, Replicate, SCHEMA, Search, Source};
 use crate::sweep::extended;
 use crate::traces::{file_sha256, text_sha256};
@@ -138,10 +139,11 @@ impl Plan {
                 for (label, scheduler) in &schedulers {
                     let mut tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
                     prefer_trace(&mut tree, source.traces.as_deref()).map_err(|fault| fail(&fault))?;
-                    let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
                     let capacity = matches!(source.spec.search, Search::Capacity { .. });
+                    effect::check(&tree, &point.settings, capacity).map_err(|fault| fail(&fault))?;
+                    let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
                     let scenario = checked(&scenario, capacity, registry)
-                        .map_err(|error| fail(&Fault::new(place(&tree, &error), error.to_string())))?;
+                        .map_err(|error| fail(&Fault::new(place(source, &tree, &error), error.to_string())))?;
                     let scenario = hashed(scenario, &mut hashes)?;
                     let case = point.case.clone();
                     groups.push(Group { point: index, case, label: label.clone(), rate_rps: rate, scenario });
@@ -203,6 +205,19 @@ impl Plan {
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup_by(|a, b| a.id == b.id);
         (found.len() == 1).then(|| found.remove(0))
+    }
+
+    /// What tells a group from the others: its rate, its case, which stands for what that sets, settings of the grid, and its
+    /// scheduler.
+    pub fn name(&self, group: &Group) -> String {
+        let rate = group.rate_rps.map(|rate| format!("{rate} rps"));
+        rate.into_iter().chain(self.point_name(group)).chain([group.label.clone()]).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The parts of that without rate and scheduler.
+    pub fn point_name<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = String> + 'a {
+        let case = (!group.case.is_empty()).then(|| group.case.clone());
+        case.into_iter().chain(self.grid.iter().map(|path| format!("{path}={}", group.setting(path))))
     }
 
     /// Labels of the schedulers, in the order in which they were written.
@@ -444,6 +459,7 @@ fn checked(scenario: &Scenario, capacity: bool, registry: &Registry) -> Result<S
         scenario.scheduler.params = Value::Object(params);
     }
     crate::workload::check(&scenario.workload, capacity)?;
+    check_foresight(&scenario, &config, crate::workload::is_open(&scenario)?)?;
     if let Some(def) = scenario.workload.kind.as_deref().and_then(|kind| generator_by_name(kind).ok()) {
         let mut params: serde_json::Map<String, Value> =
             (def.params)().into_iter().map(|doc| (doc.name.to_owned(), doc.default)).collect();
@@ -476,8 +492,10 @@ fn parameter(tree: &Node, of: &str, detail: &str) -> At {
 }
 
 /// Where the value stands that an error is about.
-fn place(tree: &Node, error: &RunError) -> At {
+fn place(source: &Source, tree: &Node, error: &RunError) -> At {
     match error {
+        // The tree has one, with the rate that a search gave it.
+        RunError::Workload(_) => source.at("workload"),
         RunError::Field { field: "workload.params", detail } => parameter(tree, "workload", detail),
         RunError::Scenario(ScenarioError::Invalid { field, .. }) | RunError::Field { field, .. } => tree.locate(field),
         RunError::Scenario(ScenarioError::Scheduler { .. }) => tree.locate("scheduler.kind"),
@@ -486,6 +504,7 @@ fn place(tree: &Node, error: &RunError) -> At {
             tree.locate(&format!("cluster.{kind}"))
         }
         RunError::Scenario(ScenarioError::Catalog(_)) => tree.locate("cluster.model"),
+        RunError::Scenario(ScenarioError::Signals(_)) => tree.locate("signals"),
         _ => tree.locate("workload"),
     }
 }

@@ -10,7 +10,7 @@ use trimtab_table::TableError;
 use trimtab_workload::{ReadError, RescaleError};
 
 use crate::build::ScenarioError;
-use crate::dynamics;
+use crate::dynamics::{self, Autoscaler};
 use crate::scenario::Scenario;
 use crate::spec::Output;
 use crate::workload::workload;
@@ -111,6 +111,22 @@ pub fn timeline(
     })
 }
 
+/// Refuses what must know all requests in advance where each is made when the one before it has ended.
+pub(crate) fn check_foresight(scenario: &Scenario, config: &ClusterConfig, open: bool) -> Result<(), RunError> {
+    let evicts = config.instances.iter().map(|instance| instance.eviction.def).find(|def| def.clairvoyant);
+    let scales = scenario.autoscaler.as_ref().map(Autoscaler::def).transpose()?.filter(|def| def.foresees);
+    let evicts = evicts.map(|def| ("cluster.eviction", def.name));
+    match evicts.or(scales.map(|def| ("autoscaler.kind", def.name))).filter(|_| !open) {
+        None => Ok(()),
+        Some((field, name)) => {
+            let detail = format!(
+                "`{name}` must know all requests in advance, and this workload makes each when the one before it has ended"
+            );
+            Err(RunError::Field { field, detail })
+        }
+    }
+}
+
 /// Builds everything that a run needs, and runs it.
 fn prepared<R>(
     scenario: &Scenario,
@@ -121,24 +137,11 @@ fn prepared<R>(
 ) -> Result<R, RunError> {
     let def = scenario.scheduler_def(registry)?;
     let mut config = ClusterConfig { decisions, ..scenario.cluster_config(stepping, load)? };
-    let closed = |field, name: &str| {
-        let detail = format!(
-            "`{name}` must know all requests in advance, and this workload makes each when the one before it has ended"
-        );
-        Err(RunError::Field { field, detail })
-    };
-    if let Some(instance) =
-        config.instances.iter().find(|it| it.eviction.def.clairvoyant).filter(|_| !workload.is_open())
-    {
-        return closed("cluster.eviction", instance.eviction.def.name);
-    }
+    check_foresight(scenario, &config, workload.is_open())?;
     let mut foreseen = None;
     if let Some(scaler) = &scenario.autoscaler
         && scaler.def()?.foresees
     {
-        if !workload.is_open() {
-            return closed("autoscaler.kind", &scaler.kind);
-        }
         let all = foreseen.insert(FixedWorkload::foreseen(workload));
         let arrivals = all.requests.iter().map(|request| (request.arrival, request.prompt.tokens)).collect();
         config.dynamics.scaling = dynamics::scaling(scenario, &config.instances[0], arrivals)?;

@@ -39,6 +39,7 @@ pub const METRICS: &[Metric] = metrics! {
     "abandoned" lower |r| r.metrics.fleet.as_ref().map(|fleet| fleet.abandoned as f64);
     "failed" lower |r| Some(r.metrics.failed as f64);
     "makespan_s" none |r| Some(r.metrics.makespan_s);
+    "arrival_rps" none |r| r.diagnosis.arrival_rps;
     "ttft_mean_s" lower |r| r.metrics.ttft_s.mean;
     "ttft_p50_s" lower |r| r.metrics.ttft_s.p50;
     "ttft_p90_s" lower |r| r.metrics.ttft_s.p90;

@@ -120,6 +120,13 @@ impl Node {
         }
     }
 
+    /// The entry at a dotted path, if it is there.
+    pub(crate) fn find(&self, path: &str) -> Option<&Entry> {
+        let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
+        let entry = self.entries().iter().find(|e| e.key == key)?;
+        rest.map_or(Some(entry), |rest| entry.node.find(rest))
+    }
+
     /// Where the key at the end of a dotted path was written, or the nearest table above it.
     pub(crate) fn locate(&self, path: &str) -> At {
         let (mut node, mut at) = (self, self.at);

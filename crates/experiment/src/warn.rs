@@ -4,19 +4,62 @@ use crate::results::CellResult;
 
 /// An overloaded cluster's queue grows by more than this share of the arrivals.
 pub(crate) const DRIFT: f64 = 0.01;
+/// Arrivals that are slower than their rate by more than this share are not those of that rate.
+const SLOWER: f64 = 0.1;
+/// More rejected requests than this share make the times of the others look good.
+const REJECTED: f64 = 0.01;
+/// So many points with the same remark are named one by one; of more, the first.
+const NAMED: usize = 3;
 
 /// What should be said about the runs of one group.
-pub(crate) fn remarks(results: &[&CellResult]) -> Vec<String> {
-    let mut remarks = Vec::new();
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remark {
+    /// The same words for all groups.
+    kind: &'static str,
+    /// What it means, with the figures of this group.
+    detail: String,
+}
+
+/// What should be said about the runs of one group.
+pub(crate) fn remarks(results: &[&CellResult]) -> Vec<Remark> {
     let n = results.len();
     if n == 0 {
-        return remarks;
+        return Vec::new();
     }
+    if results.iter().all(|r| r.metrics.measured == 0) {
+        let detail = "the warm-up leaves none of the requests that came".to_owned();
+        return vec![Remark { kind: "nothing is measured", detail }];
+    }
+    let mut remarks = Vec::new();
+    let mut say = |kind, detail| remarks.push(Remark { kind, detail });
     let growing = results.iter().filter(|r| r.diagnosis.drift_share().is_some_and(|share| share > DRIFT)).count();
     if growing * 2 > n {
-        remarks.push(format!(
-            "saturated: the queue grows to the end in {growing} of {n} runs, so that times depend on the length of the run"
-        ));
+        say(
+            "saturated",
+            format!(
+                "the queue grows to the end in {growing} of {n} runs, so that times depend on the length of the run"
+            ),
+        );
+    }
+    let of_all = |f: fn(&CellResult) -> u64| results.iter().map(|r| f(r)).sum::<u64>();
+    let rejected = of_all(|r| r.metrics.rejected) as f64 / of_all(|r| r.metrics.requests).max(1) as f64;
+    if rejected > REJECTED {
+        say(
+            "requests are rejected",
+            format!("{:.0} % miss every objective, and times are of the others", 100.0 * rejected),
+        );
+    }
+    let share: Vec<f64> = results.iter().filter_map(|r| arrivals_over_rate(r)).collect();
+    let share = share.iter().sum::<f64>() / share.len().max(1) as f64;
+    if share > 0.0 && share < 1.0 - SLOWER {
+        say(
+            "arrivals are slower than their rate",
+            format!(
+                "{:.0} % of it, as sessions only begin; `arrival_rps` in summary.csv is what was reached, and longer runs and \
+                 warm-ups reach more",
+                100.0 * share
+            ),
+        );
     }
     let warm = |r: &&&CellResult| {
         let left_out = r.metrics.requests - r.metrics.measured;
@@ -25,20 +68,73 @@ pub(crate) fn remarks(results: &[&CellResult]) -> Vec<String> {
     let late = results.iter().filter(warm).count();
     if late * 2 > n {
         let most = results.iter().filter_map(|r| r.diagnosis.steady_after).max().unwrap_or(0);
-        remarks.push(format!(
-            "the warm-up is too short in {late} of {n} runs: by MSER-5, leave out the first {most} requests (`warmup_requests`)"
-        ));
+        say(
+            "the warm-up is too short",
+            format!("in {late} of {n} runs; by MSER-5, leave out the first {most} requests (`warmup_requests`)"),
+        );
     }
     let slim = results.iter().map(|r| r.metrics.measured).min().unwrap_or(0);
     if slim < 100 {
-        remarks.push(format!("only {slim} requests are measured: their 99th percentile is their maximum"));
+        say("few requests are measured", format!("only {slim}, so that their 99th percentile is their maximum"));
     }
     if n > 1 && results.iter().all(|r| r.metrics == results[0].metrics) {
-        remarks.push(
-            "all seeds give the same numbers, so the intervals say nothing: a trace is replayed as it is unless \
-             `workload.jitter_s` or `workload.keep_sessions` is set"
-                .to_owned(),
-        );
+        let mut detail = "so the intervals say nothing".to_owned();
+        if results[0].scenario.workload.kind.is_none() {
+            detail += ": a trace is replayed as it is unless `workload.jitter_s` or `workload.keep_sessions` is set";
+        }
+        say("all seeds give the same numbers", detail);
     }
     remarks
+}
+
+/// Measured arrivals over the rate that was asked for, of generators: a trace is rescaled to it exactly.
+fn arrivals_over_rate(result: &CellResult) -> Option<f64> {
+    let workload = &result.scenario.workload;
+    let rate = workload.rate.filter(|_| workload.kind.is_some())?;
+    Some(result.diagnosis.arrival_rps? / rate)
+}
+
+/// One line for each remark, the points of a frequent one counted. `all` is how many points there are.
+pub(crate) fn lines(said: &[(String, Remark)], all: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    for (whose, Remark { kind, detail }) in said {
+        let count = said.iter().filter(|(_, other)| other.kind == *kind).count();
+        if count <= NAMED {
+            lines.push(format!("{whose}: {kind}: {detail}"));
+        } else if !told.contains(kind) {
+            told.push(kind);
+            lines.push(format!(
+                "{kind} at {count} of {all} points (manifest.json names them), the first: {whose}: {detail}"
+            ));
+        }
+    }
+    lines
+}
+
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind, self.detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequent_remarks_are_counted() {
+        let said: Vec<(String, Remark)> = (0..7)
+            .map(|i| {
+                let kind = if i < 5 { "saturated" } else { "few requests are measured" };
+                (format!("p{i}"), Remark { kind, detail: format!("d{i}") })
+            })
+            .collect();
+        let expected = [
+            "saturated at 5 of 9 points (manifest.json names them), the first: p0: d0",
+            "p5: few requests are measured: d5",
+            "p6: few requests are measured: d6",
+        ];
+        assert_eq!(lines(&said, 9), expected);
+    }
 }

@@ -114,6 +114,14 @@ impl scenario::Loop {
     }
 }
 
+/// Whether all requests are known before the first one ends.
+pub(crate) fn is_open(scenario: &Scenario) -> Result<bool, RunError> {
+    Ok(match generated(scenario)? {
+        Some(made) => made.is_open(),
+        None => matches!(scenario.workload.r#loop, scenario::Loop::Open),
+    })
+}
+
 /// Checks everything about a workload but its file. With `searched`, the rate will be chosen later.
 pub fn check(spec: &scenario::Workload, searched: bool) -> Result<(), RunError> {
     if spec.real.is_some() {
@@ -121,7 +129,7 @@ pub fn check(spec: &scenario::Workload, searched: bool) -> Result<(), RunError> 
     }
     match (&spec.trace, &spec.kind) {
         (None, None) => {
-            return Err(RunError::Workload("no workload: give `--trace FILE` or `--workload NAME`".into()));
+            return Err(RunError::Workload("no workload: a generator or a trace is needed (`kind` or `trace` of `[workload]`; `--workload` or `--trace`)".into()));
         }
         (Some(_), Some(_)) => return Err(fault("workload.kind", "a trace or a generator, not both")),
         (Some(_), None) => check_trace(spec)?,
@@ -138,6 +146,9 @@ pub fn check(spec: &scenario::Workload, searched: bool) -> Result<(), RunError> 
     }
     if searched && spec.rate.is_some() {
         return Err(fault("workload.rate", "the search chooses the rate"));
+    }
+    if spec.limit == Some(0) {
+        return Err(fault("workload.limit", "must be at least 1"));
     }
     check_users(spec, searched)
 }
@@ -222,7 +233,7 @@ fn check_generator(spec: &scenario::Workload) -> Result<(), RunError> {
     if let Some((field, _)) = of_traces.into_iter().find(|(_, set)| *set) {
         return Err(fault(field, "is for traces; a generator has its own parameters"));
     }
-    if spec.limit == Some(0) || spec.limit.is_none() && spec.duration_s.is_none() {
+    if spec.limit.is_none() && spec.duration_s.is_none() {
         return Err(fault(
             "workload.limit",
             "a generator has no end of its own: say how many requests (`limit`), or how long (`duration_s`)",

@@ -10,7 +10,6 @@ use trimtab_experiment::spec::Search;
 use trimtab_sched::Registry;
 
 use super::experiment::load;
-use super::tables::group_name;
 use crate::exit::Failure;
 use crate::printer::Printer;
 
@@ -70,7 +69,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         let line = |(group, cell): (&Group, trimtab_experiment::plan::Cell)| {
             let searched = cell.scenario.workload.rate.filter(|_| group.rate_rps.is_none());
             let rate = searched.map_or(String::new(), |rate| format!("{rate} rps, "));
-            format!("{}  {rate}{}, seed {}\n", cell.id, group_name(&plan, group), cell.scenario.seed)
+            format!("{}  {rate}{}, seed {}\n", cell.id, plan.name(group), cell.scenario.seed)
         };
         text += &plan.possible().map(line).collect::<String>();
     }

@@ -98,6 +98,7 @@ pub(crate) fn finish(
             SweepError::Io { doing: "write", source, .. } => {
                 format!("{}\nhint: finished cells are kept; then `{}` goes on", remedy(source), again())
             }
+            SweepError::Io { doing: "read", .. } => String::new(),
             SweepError::Io { source, .. } => remedy(source).to_owned(),
             _ => String::new(),
         };

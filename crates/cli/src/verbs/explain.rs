@@ -62,7 +62,8 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         [name] if catalog::model(name).is_ok() => deployment(args, name, &args.hardware, printer),
         [name] if catalog::hardware(name).is_ok() => deployment(args, &args.model, name, printer),
         [kind] if KINDS.contains(&kind) => Err(Failure::usage(format!(
-            "which {kind}?\nhint: `trimtab list` shows them; then `trimtab explain {kind} NAME`"
+            "which {kind}?\nhint: `trimtab list {kind}{}` shows them; then `trimtab explain {kind} NAME`",
+            if kind == "hardware" { "" } else { "s" }
         ))),
         [.., name] => Err(unknown(name)),
         [] => Err(Failure::usage("explain what?")),

@@ -186,7 +186,9 @@ impl clap::Args for Flags {
                 Kind => arg.value_name("KIND"),
                 Nothing(_) => return arg.help(*help).action(ArgAction::SetTrue),
             };
-            arg.help(format!("{help}{}", shown(&defaults, path)))
+            // What is short for a table has no default that could be typed in its place.
+            let shown = if matches!(takes, Short(..)) { String::new() } else { shown(&defaults, path) };
+            arg.help(format!("{help}{shown}"))
         };
         let groups = NEEDS.map(|(_, group, others)| ArgGroup::new(group).args(others).multiple(true));
         command.args(FLAGS.iter().map(arg)).groups(groups)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trimtab_report::{Available, PictureFormat, Theme, available, plot};
+use trimtab_report::{Available, FIGURES, PictureFormat, Theme, available, plot};
 
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -70,10 +70,31 @@ fn plots(results: &Path) -> PathBuf {
 pub(crate) fn after_sweep(results: &Path, printer: Printer) {
     match plot(results, None, &[PictureFormat::Svg], &Theme::default(), &plots(results)) {
         Ok(files) => {
+            clear_others(&plots(results), &files);
             for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "svg")) {
                 printer.note(&format!("figure: {}", file.display()));
             }
         }
-        Err(error) => printer.note(&format!("no figure: {error}")),
+        Err(error) => {
+            clear_others(&plots(results), &[]);
+            printer.note(&format!("no figure: {error}"));
+        }
+    }
+}
+
+/// Removes figures that these results do not give any more: those of another plan would stay beside the new ones.
+fn clear_others(plots: &Path, drawn: &[PathBuf]) {
+    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+    let of_ours = |path: &Path| {
+        let kind = stem(path).split("--").next().unwrap_or_default().to_owned();
+        let kinds = ["svg", "pdf", "png", "csv"];
+        FIGURES.iter().any(|def| def.name == kind)
+            && path.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind))
+    };
+    for path in std::fs::read_dir(plots).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if of_ours(&path) && !drawn.iter().any(|file| stem(file) == stem(&path)) {
+            // A figure too many is no reason to fail.
+            drop(std::fs::remove_file(path));
+        }
     }
 }

@@ -1,34 +1,24 @@
 //! The tables that an experiment ends with.
 
 use trimtab_experiment::capacity::Capacity;
-use trimtab_experiment::plan::{Group, Plan};
+use trimtab_experiment::plan::Plan;
 use trimtab_experiment::results::CellResult;
+use trimtab_experiment::scenario::Slo;
 use trimtab_experiment::stats::{Verdict, compare, t_interval};
 use trimtab_experiment::sweep::Outcome;
 
 /// A column of the table: its heading, and what it shows of a cell.
 type Column = (&'static str, fn(&CellResult) -> Option<f64>);
 
-const COLUMNS: [Column; 6] = [
-    ("in TTFT SLO", |r| r.metrics.slo_attainment),
+const IN_TTFT: Column = ("in TTFT SLO", |r| r.metrics.slo_attainment);
+const IN_ALL: Column = ("in all objectives", |r| r.metrics.joint_attainment);
+const OTHERS: [Column; 5] = [
     ("TTFT mean, s", |r| r.metrics.ttft_s.mean),
     ("TTFT p90, s", |r| r.metrics.ttft_s.p90),
     ("TPOT mean, s", |r| r.metrics.tpot_s.mean),
     ("hit ratio", |r| r.metrics.hit_ratio.tokens),
     ("load cv", |r| Some(r.metrics.load_cv)),
 ];
-
-/// What tells a group from the others of its plan, its scheduler last.
-pub(crate) fn group_name(plan: &Plan, group: &Group) -> String {
-    let rate = group.rate_rps.map(|rate| format!("{rate} rps"));
-    rate.into_iter().chain(point_name(plan, group)).chain([group.label.clone()]).collect::<Vec<_>>().join(", ")
-}
-
-/// Case of a group, which stands for what it sets, and settings of the grid.
-fn point_name<'a>(plan: &'a Plan, group: &'a Group) -> impl Iterator<Item = String> + 'a {
-    let case = (!group.case.is_empty()).then(|| group.case.clone());
-    case.into_iter().chain(plan.grid.iter().map(|path| format!("{path}={}", group.setting(path))))
-}
 
 /// Everything there is to show.
 pub(crate) fn tables(plan: &Plan, outcome: &Outcome) -> String {
@@ -43,15 +33,16 @@ pub(crate) fn tables(plan: &Plan, outcome: &Outcome) -> String {
 
 /// One line for each scheduler at each point of the grid: means over seeds with half-widths of 95 % intervals.
 fn means(plan: &Plan, outcome: &Outcome) -> String {
-    let labels: Vec<String> = plan.groups.iter().map(|group| group_name(plan, group)).collect();
+    let labels: Vec<String> = plan.groups.iter().map(|group| plan.name(group)).collect();
     let width = labels.iter().map(String::len).max().unwrap_or(0);
-    let head = COLUMNS.iter().fold(" ".repeat(width), |line, (name, _)| format!("{line}{name:>20}"));
+    let columns = columns(plan);
+    let head = columns.iter().fold(" ".repeat(width), |line, (name, _)| format!("{line}{name:>20}"));
     let mut lines = vec![head + "  TTFT mean against the first"];
     let mut seeds: Vec<usize> = Vec::new();
     for (index, label) in labels.iter().enumerate() {
         let cells = by_seed(outcome, index);
         seeds.push(cells.len());
-        let line = COLUMNS.iter().fold(format!("{label:width$}"), |line, (_, get)| {
+        let line = columns.iter().fold(format!("{label:width$}"), |line, (_, get)| {
             let values: Vec<f64> = cells.iter().filter_map(|(_, cell)| get(cell)).collect();
             let text = t_interval(&values).map_or("-".into(), |interval| {
                 let half = interval.half_width().map_or(String::new(), |half| format!(" +-{half:.3}"));
@@ -70,6 +61,14 @@ fn means(plan: &Plan, outcome: &Outcome) -> String {
     lines.push(format!("{n} seeds; +- is half of the 95 % t interval over seeds; verdicts are of paired differences"));
     lines.extend(seeding(plan));
     lines.join("\n") + "\n"
+}
+
+/// The share within the objective of first tokens, that within all where there are others, and the rest.
+fn columns(plan: &Plan) -> Vec<Column> {
+    let slo = |of: fn(&Slo) -> bool| plan.groups.iter().any(|group| of(&group.scenario.slo));
+    let others = slo(|slo| slo.tpot_s.or(slo.e2e_s).is_some() || !slo.class.is_empty());
+    let first = [(slo(|slo| slo.ttft_s.is_some()) || !others).then_some(IN_TTFT), others.then_some(IN_ALL)];
+    first.into_iter().flatten().chain(OTHERS).collect()
 }
 
 /// The finished cells of a group, with their seeds.
@@ -123,7 +122,7 @@ fn capacities(plan: &Plan, all: &[Capacity]) -> String {
 
 fn capacity(plan: &Plan, one: &Capacity, all: &[Capacity]) -> [String; 4] {
     let group = &plan.groups[one.group];
-    let name: Vec<String> = point_name(plan, group).chain([group.label.clone()]).collect();
+    let name: Vec<String> = plan.point_name(group).chain([group.label.clone()]).collect();
     let range = match (one.lo_rps, one.hi_rps) {
         (Some(lo), Some(hi)) => format!("{lo} to {hi}"),
         (Some(lo), None) => format!("at least {lo}"),

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::search::{Rule, ladder};
-use super::{Capacity, Probe, Sample, sample, search};
+use super::{Answer, Capacity, Probe, Sample, sample, search};
 use crate::plan::Group;
 use crate::results::{CellResult, SweepError};
 use crate::spec::Search;
@@ -86,8 +86,7 @@ fn search_group(
 fn warnings(runner: &Runner<'_>, found: &Found, outcome: &mut Outcome) {
     let group = &runner.plan.groups[found.capacity.group];
     let mut say = |text: String| {
-        let whose = if group.case.is_empty() { String::new() } else { format!(", {}", group.case) };
-        let text = format!("{}{whose}: {text}", group.label);
+        let text = format!("{}: {text}", runner.plan.name(group));
         runner.progress.warn(&text);
         outcome.warnings.push(text);
     };
@@ -95,18 +94,32 @@ fn warnings(runner: &Runner<'_>, found: &Found, outcome: &mut Outcome) {
     if !capacity.monotone {
         say("not monotone: a rate passed above one that failed; see probes.csv".to_owned());
     }
-    let censored = match (capacity.lo_rps, capacity.hi_rps) {
-        (Some(lo), None) => format!("at least {lo} requests/s: no rate failed; raise search.rate_rps.high"),
-        (None, Some(hi)) => format!("at most {hi} requests/s: no rate passed; lower search.rate_rps.low"),
-        (None, None) => "unknown: no rate could be decided; give more seeds or longer runs".to_owned(),
-        (Some(_), Some(_)) => String::new(),
-    };
-    if !censored.is_empty() {
-        say(format!("the capacity is {censored}"));
+    if let Some(text) = advice(capacity) {
+        say(format!("the capacity is {text}"));
     }
     let at_lo = found.rows.iter().filter(|(rate, _)| Some(*rate) == capacity.lo_rps);
     let results: Vec<&CellResult> = at_lo.filter_map(|(_, row)| row.result.as_deref()).collect();
-    remarks(&results).into_iter().for_each(say);
+    for remark in remarks(&results) {
+        say(format!("at {} requests/s: {remark}", capacity.lo_rps.unwrap_or_default()));
+    }
+}
+
+/// What is known of a capacity that the search did not close in, and what would help.
+fn advice(capacity: &Capacity) -> Option<String> {
+    let undecided = capacity.probes.iter().any(|probe| probe.answer == Answer::Undecided);
+    let more = "more seeds (`search.max_seeds`) or longer runs would decide";
+    Some(match (capacity.lo_rps, capacity.hi_rps) {
+        (Some(_), Some(_)) => return None,
+        (Some(lo), None) if undecided => {
+            format!("at least {lo} requests/s: no rate failed, but not all above were decided; {more}")
+        }
+        (Some(lo), None) => format!("at least {lo} requests/s: no rate failed; raise search.rate_rps.high"),
+        (None, Some(hi)) if undecided => {
+            format!("at most {hi} requests/s: no rate passed, but not all below were decided; {more}")
+        }
+        (None, Some(hi)) => format!("at most {hi} requests/s: no rate passed; lower search.rate_rps.low"),
+        (None, None) => format!("unknown: no rate could be decided; {more}"),
+    })
 }
 
 /// Capacities read off the rates of a sweep: nothing more is run. None unless there are several rates and objectives.
@@ -226,4 +239,35 @@ fn tried(runner: &Runner<'_>, found: &[Found]) -> Result<(), SweepError> {
         })
         .collect();
     summary::files(runner.plan, &rows).iter().try_for_each(|(name, content)| runner.store.write(name, content))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Interval;
+
+    #[test]
+    fn what_would_help_depends_on_what_was_undecided() {
+        use Answer::{Fail, Pass, Undecided};
+        let even = Interval { n: 2, mean: 0.9, ends: None };
+        let probe = |(rung, answer)| Probe { rung, rate_rps: rung as f64, attainment: even, drift_share: even, answer };
+        let of = |answers: &[Answer]| {
+            advice(&Capacity::of(0, (1..).zip(answers.iter().copied()).map(probe).collect())).unwrap_or_default()
+        };
+        for (answers, said) in [
+            (&[Pass, Fail][..], ""),
+            (&[Pass, Undecided, Fail], ""),
+            (&[Pass, Pass], "raise search.rate_rps.high"),
+            (&[Pass, Undecided], "more seeds"),
+            (&[Fail, Fail], "lower search.rate_rps.low"),
+            (&[Undecided, Fail], "more seeds"),
+            (&[Undecided], "unknown: no rate could be decided; more seeds"),
+        ] {
+            assert!(
+                of(answers).contains(said) && of(answers).is_empty() == said.is_empty(),
+                "{answers:?}: {}",
+                of(answers)
+            );
+        }
+    }
 }

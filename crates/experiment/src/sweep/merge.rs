@@ -17,6 +17,21 @@ pub fn merge(
     options: &SweepOptions,
     progress: &dyn Progress,
 ) -> Result<Outcome, SweepError> {
+    // A merge that fails leaves nothing in the way of the next one.
+    let made_here = !options.out.exists();
+    merged(parts, registry, options, progress).inspect_err(|_| {
+        if made_here {
+            drop(std::fs::remove_dir_all(&options.out));
+        }
+    })
+}
+
+fn merged(
+    parts: &[PathBuf],
+    registry: &Registry,
+    options: &SweepOptions,
+    progress: &dyn Progress,
+) -> Result<Outcome, SweepError> {
     let first = &parts[0];
     let (text, plan) = plan_text(parts)?;
     let store = Store::open(&options.out, options.existing)?;

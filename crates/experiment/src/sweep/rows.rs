@@ -7,6 +7,7 @@ use crate::plan::Cell;
 use crate::results::{CellResult, SweepError};
 use crate::stats::t_interval;
 use crate::summary::{self, METRICS};
+use crate::warn;
 
 impl Runner<'_> {
     /// Cells of a plan without a search, replicated as asked.
@@ -116,19 +117,15 @@ impl Runner<'_> {
 
     /// Remarks on results that may mislead, one line for each group.
     fn warnings(&self, outcome: &mut Outcome) {
+        let mut said = Vec::new();
         for (index, group) in self.plan.groups.iter().enumerate() {
             let rows = outcome.rows.iter().filter(|row| row.group == index);
             let results: Vec<&CellResult> = rows.filter_map(|row| row.result.as_deref()).collect();
-            let rate = group.rate_rps.map_or(String::new(), |rate| format!(" at {rate} requests/s"));
-            let whose = format!(
-                "{}{}{rate}",
-                group.label,
-                if group.case.is_empty() { String::new() } else { format!(", {}", group.case) }
-            );
-            outcome.warnings.extend(crate::warn::remarks(&results).into_iter().map(|text| format!("{whose}: {text}")));
+            said.extend(warn::remarks(&results).into_iter().map(|remark| (self.plan.name(group), remark)));
         }
-        for text in &outcome.warnings {
-            self.progress.warn(text);
+        outcome.warnings.extend(said.iter().map(|(whose, remark)| format!("{whose}: {remark}")));
+        for text in warn::lines(&said, self.plan.groups.len()) {
+            self.progress.warn(&text);
         }
     }
 }

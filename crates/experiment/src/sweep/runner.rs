@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::Cell as Slot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +33,8 @@ pub(crate) struct Runner<'a> {
     state: Mutex<State>,
     failures: Mutex<Vec<(String, Failure)>>,
     pub(super) wall: Mutex<BTreeMap<String, f64>>,
+    /// Cells that this run has come to the end of.
+    known: Mutex<BTreeSet<String>>,
     /// Failures of the parts of a merge, by cell.
     pub(super) known_failures: BTreeMap<String, Failure>,
     broken: AtomicBool,
@@ -57,6 +59,7 @@ impl<'a> Runner<'a> {
             state: Mutex::default(),
             failures: Mutex::default(),
             wall: Mutex::default(),
+            known: Mutex::default(),
             known_failures: BTreeMap::new(),
             broken: AtomicBool::new(false),
         }
@@ -70,10 +73,12 @@ impl<'a> Runner<'a> {
         self.manifest("running", &Outcome::default(), options)?;
         self.store.clear_tables()?;
         let pool =
-            rayon::ThreadPoolBuilder::new().num_threads(options.jobs).build().map_err(|error| SweepError::Io {
-                doing: "start threads for",
-                path: options.out.clone(),
-                source: std::io::Error::other(error),
+            rayon::ThreadPoolBuilder::new().num_threads(options.jobs.min(MOST_THREADS)).build().map_err(|error| {
+                SweepError::Io {
+                    doing: "start threads for",
+                    path: options.out.clone(),
+                    source: std::io::Error::other(error),
+                }
             })?;
         let mut outcome = Outcome { dir: options.out.clone(), ..Outcome::default() };
         if self.simulate {
@@ -119,7 +124,9 @@ impl<'a> Runner<'a> {
                 unique.len() - 1
             });
         }
-        lock(&self.state).total += unique.len();
+        let known = lock(&self.known);
+        lock(&self.state).total += unique.iter().filter(|&&index| !known.contains(&cells[index].id)).count();
+        drop(known);
         let ended: Vec<Ended> =
             unique.par_iter().with_max_len(1).map(|&index| self.one(&cells[index])).collect::<Result<_, _>>()?;
         let of =
@@ -133,7 +140,10 @@ impl<'a> Runner<'a> {
         }
         let output = self.plan.output;
         if let Some(result) = self.store.load(&cell.id).filter(|_| self.store.has(&cell.id, output)) {
-            self.count(|state| state.reused += 1);
+            // A search asks again for what it has, with more seeds.
+            if lock(&self.known).insert(cell.id.clone()) {
+                self.count(|state| state.reused += 1);
+            }
             return Ok(Ended::Done(Arc::new(result)));
         }
         if let Some(failure) = self.known_failures.get(&cell.id) {
@@ -154,6 +164,7 @@ impl<'a> Runner<'a> {
                 if let (Some(start), Some(end)) = (start, self.progress.seconds()) {
                     lock(&self.wall).insert(cell.id.clone(), end - start);
                 }
+                lock(&self.known).insert(cell.id.clone());
                 self.count(|state| state.requests += result.metrics.requests);
                 Ok(Ended::Done(Arc::new(result)))
             }
@@ -199,6 +210,9 @@ impl<'a> Runner<'a> {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// More threads than any machine has processors only cost: cells at a time are no more than this.
+const MOST_THREADS: usize = 512;
 
 thread_local! {
     static IN_CELL: Slot<bool> = const { Slot::new(false) };

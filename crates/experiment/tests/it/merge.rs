@@ -15,7 +15,12 @@ fn shards_merge_to_the_bytes_of_the_whole() {
         [("plain", text(folder.path())), ("more", replicated), ("capacity", capacity_text(folder.path()))]
     {
         let at = |part: &str| folder.path().join(format!("{name}-{part}"));
-        run(&text, &at("whole"), 2, None, &()).unwrap();
+        let state = run(&text, &at("whole"), 2, None, &()).unwrap().state;
+        assert_eq!(
+            (state.reused, state.done),
+            (0, state.total),
+            "{name}: what a search asks for again is no other cell"
+        );
         let parts: Vec<_> = (1..=2)
             .map(|index| {
                 let out = at(&index.to_string());

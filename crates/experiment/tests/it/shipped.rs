@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use trimtab_experiment::estimate::estimate;
 use trimtab_experiment::plan::Plan;
 use trimtab_experiment::spec::{Source, json_schema};
 use trimtab_sched::Registry;
@@ -61,6 +62,18 @@ fn every_shipped_spec_is_valid_and_runs() {
     ]
     .map(str::to_owned);
     assert!(expected.iter().all(|name| seen.contains(name)), "{seen:?}");
+}
+
+/// A warm-up as long as the run that the estimate is taken from is no obstacle.
+#[test]
+fn the_cost_of_a_shipped_spec_can_be_estimated() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/quickstart.toml");
+    let source = Source::load(&path, &[]).unwrap();
+    let plan = Plan::new(&source, &Registry::default()).unwrap();
+    assert!(plan.groups[0].scenario.warmup_requests >= 500, "the warm-up is not long enough for this test");
+    let estimated = estimate(&plan, &Registry::default(), 2, &|| 0.0).unwrap();
+    assert_eq!(estimated.cells, plan.cells().count());
+    assert_eq!(estimated.requests, plan.cells().filter_map(|(_, cell)| cell.scenario.workload.limit).sum::<u64>());
 }
 
 #[test]

@@ -39,6 +39,22 @@ fn faults_are_shown_where_they_are() {
         ("\"cluster.instances\" = [2, 3]", "\"cluster.instances\" = []", 30, "has no values"),
         ("\"cluster.instances\" = [2, 3]", "cluster.tp = [0]", 30, "cluster.tp: must be at least 1"),
         ("seeds = [1, 2, 3]", "seeds = [1, 1]", 3, "a seed is given twice"),
+        (
+            "\"cluster.instances\" = [2, 3]",
+            "\"scheduler.kind\" = [\"random\"]",
+            30,
+            "list the schedulers as `[[scheduler]]`",
+        ),
+        ("kv_tokens = 100_000", "memory_share = 1.5", 9, "cluster.memory_share: `1.5` is not a share above 0, up to 1"),
+        ("instances = 2", "memory_share = 0.5", 7, "has no effect where `cluster.kv_tokens` says it"),
+        (
+            "instances = 2",
+            "host = { capacity_tokens = 9000, bandwidth_gb_s = 0.0 }",
+            7,
+            "cluster.host.bandwidth_gb_s: ",
+        ),
+        ("instances = 2", "group = [{ instances = 2 }]", 30, "every `[[cluster.group]]` has its own `instances`"),
+        ("jitter_s = 1.0", "limit = 0", 13, "workload.limit: must be at least 1"),
         ("name = \"small\"", "name = \"../x\"", 2, "is no name for a folder"),
         ("schema = 1", "schema = 9", 1, "schema 9 is not known"),
         ("jitter_s = 1.0", "jitter_s = 1.0\njitter_s = 2.0", 14, "`jitter_s` is there twice"),
@@ -84,6 +100,35 @@ fn overrides_are_checked_too() {
         let shown = load(&text, &["seeds=[4]", flag, "warmup_requests=7"]).expect_err(flag).to_string();
         assert!(shown.starts_with(&format!("--set {flag}: ")) && shown.contains(message), "{flag}: {shown}");
     }
+}
+
+/// What can only be known from several places of a spec.
+#[test]
+fn what_cannot_be_together_is_shown_where_it_is() {
+    let folder = folder(50);
+    let text = text(folder.path());
+    let trace = text.lines().find(|line| line.starts_with("trace")).unwrap();
+    let generated =
+        text.replace(trace, "kind = \"zipf\"\nlimit = 40").replace("jitter_s = 1.0", "params = { rate = 3.0 }");
+    for (spec, line, message) in [
+        (generated.clone(), 14, "workload.params.rate has no effect where `workload.rate` says it"),
+        (text.replace(trace, "").replace("jitter_s = 1.0", ""), 11, "no workload: a generator or a trace is needed"),
+        (
+            text.replace("[search]", "[signals]\nprefix = \"off\"\n\n[search]").replace("\"random\"", "\"dualmap\""),
+            18,
+            "reads signals that are off: prefix",
+        ),
+        (
+            text.replace("jitter_s = 1.0", "loop = { kind = \"sessions\" }")
+                .replace("instances = 2", "eviction = \"belady\""),
+            7,
+            "cluster.eviction: `belady` must know all requests in advance",
+        ),
+    ] {
+        let shown = load(&spec, &[]).expect_err(message).to_string();
+        assert!(shown.starts_with(&format!("small.toml:{line}:")) && shown.contains(message), "{shown}");
+    }
+    load(&generated.replace("params = { rate = 3.0 }", ""), &[]).expect("a generator with a rate");
 }
 
 #[test]

@@ -37,6 +37,30 @@ fn threads_and_interruptions_leave_no_trace() {
     assert_eq!(manifest(&at("cut"))["status"], "complete");
 }
 
+/// Results that would mislead come with a word about it, and about which they are.
+#[test]
+fn what_misleads_is_warned_of() {
+    let folder = folder(120);
+    let text = text(folder.path());
+    let trace = text.lines().find(|line| line.starts_with("trace")).unwrap();
+    let sessions = text.replace(trace, "kind = \"multi-turn\"\nlimit = 300").replace("jitter_s = 1.0", "");
+    for (name, spec, warning) in [
+        ("calm", text.clone(), None),
+        ("full", text.replace("kv_tokens = 100_000", "kv_tokens = 1200"), Some("requests are rejected: ")),
+        ("cold", text.replace("warmup_requests = 10", "warmup_s = 1e6"), Some("nothing is measured: ")),
+        ("young", sessions, Some("arrivals are slower than their rate: ")),
+    ] {
+        let outcome = run(&spec, &folder.path().join(name), 2, None, &()).unwrap();
+        let known = ["rejected", "nothing", "slower"];
+        let told: Vec<&String> =
+            outcome.warnings.iter().filter(|text| known.iter().any(|word| text.contains(word))).collect();
+        assert_eq!(told.is_empty(), warning.is_none(), "{name}: {told:?}");
+        for text in told {
+            assert!(text.contains(warning.unwrap()) && text.contains(" rps, cluster.instances="), "{name}: {text}");
+        }
+    }
+}
+
 /// Stops a run after some cells.
 struct StopAfter(usize, AtomicUsize);
 
