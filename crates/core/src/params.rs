@@ -52,9 +52,33 @@ pub fn typed_over<P: Serialize + DeserializeOwned>(defaults: P, params: &Value) 
         }
         whole.insert(name.clone(), value.clone());
         serde_json::from_value::<P>(Value::Object(whole.clone()))
-            .map_err(|error| ParamError(format!("parameter `{name}`: {error}")))?;
+            .map_err(|error| ParamError(format!("parameter `{name}`: {}", in_words(&error.to_string()))))?;
     }
     serde_json::from_value(Value::Object(whole)).map_err(|error| ParamError(error.to_string()))
+}
+
+/// What a deserialiser says, with the types of the program in words.
+fn in_words(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let variant = expected.strip_prefix("tuple variant ").and_then(|rest| rest.split_once(" with "));
+    let expected = match variant.and_then(|(_, rest)| rest.strip_suffix(" elements")) {
+        Some(count) => format!("{count} values in brackets"),
+        None => type_in_words(expected).to_owned(),
+    };
+    format!("{found}expected {expected}")
+}
+
+/// A type of the program, in words.
+pub fn type_in_words(name: &str) -> &str {
+    match name {
+        "a sequence" => "a list: `[...]`, or a table for each entry under `[[...]]`",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        other if other.starts_with("struct ") => "a table of keys",
+        other if other.starts_with("internally tagged enum ") => "a table with a `kind`",
+        other => other,
+    }
 }
 
 fn unknown(name: &str, known: &[&str]) -> String {
@@ -91,11 +115,22 @@ mod tests {
             (json!({"ratee": 1}), "unknown parameter `ratee`; did you mean `rate`?"),
             (json!({"x": 1}), "unknown parameter `x`; known: count, rate"),
             (json!({"rate": 1, "count": -1}), "parameter `count`: invalid value"),
+            (
+                json!({"count": "a"}),
+                "`count`: invalid type: string \"a\", expected a whole number that is not negative",
+            ),
+            (json!({"rate": []}), "expected a number"),
             (json!([1]), "names with values, not `[1]`"),
         ] {
             let error = typed::<Params>(&params).expect_err("refused").to_string();
             assert!(error.contains(words), "{params}: {error}");
         }
+    }
+
+    #[test]
+    fn laws_that_lack_a_value_say_how_many_they_have() {
+        let said = in_words("invalid length 1, expected tuple variant Law::Lognormal with 2 elements");
+        assert_eq!(said, "invalid length 1, expected 2 values in brackets");
     }
 
     #[test]

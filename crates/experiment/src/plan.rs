@@ -387,6 +387,9 @@ fn schedulers(source: &Source) -> Result<Vec<(String, Node)>, Fault> {
     let mut all: Vec<(String, Node)> = Vec::new();
     for (spec, node) in source.spec.scheduler.iter().zip(nodes) {
         let label = spec.label.clone().unwrap_or_else(|| spec.kind.clone());
+        if label.is_empty() {
+            return Err(Fault::new(node.locate("label"), "a scheduler without a name cannot be told from others"));
+        }
         if all.iter().any(|(other, _)| *other == label) {
             let message = format!("two schedulers are called `{label}`: give one a `label`");
             return Err(Fault::new(node.locate(if spec.label.is_some() { "label" } else { "kind" }), message));

@@ -6,6 +6,7 @@ use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use trimtab_core::nearest_name;
+use trimtab_core::params::type_in_words;
 
 /// Keys of a dotted path: many more than any value has above it, and few enough to go down one by one.
 const DEEPEST: usize = 64;
@@ -224,11 +225,11 @@ impl de::Error for Fault {
     }
 
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format!("invalid type: {found}, expected {}", plainly(&expected.to_string())))
+        Self::custom(format!("invalid type: {found}, expected {}", type_in_words(&expected.to_string())))
     }
 
     fn invalid_value(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::custom(format!("invalid value: {found}, expected {}", plainly(&expected.to_string())))
+        Self::custom(format!("invalid value: {found}, expected {}", type_in_words(&expected.to_string())))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -238,19 +239,6 @@ impl de::Error for Fault {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::custom(format!("unknown value `{variant}`{}", suggestion(variant, expected)))
-    }
-}
-
-/// A type of the program, in words.
-fn plainly(expected: &str) -> &str {
-    match expected {
-        "a sequence" => "a list: `[...]`, or a table for each entry under `[[...]]`",
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
-        "i8" | "i16" | "i32" | "i64" => "a whole number",
-        "f32" | "f64" => "a number",
-        other if other.starts_with("struct ") => "a table of keys",
-        other if other.starts_with("internally tagged enum ") => "a table with a `kind`",
-        other => other,
     }
 }
 

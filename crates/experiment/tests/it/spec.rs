@@ -32,6 +32,7 @@ fn faults_are_shown_where_they_are() {
         ),
         ("kind = \"random\"", "kind = \"rondom\"", 26, "unknown scheduler `rondom`, did you mean `random`?"),
         ("label = \"coin\"", "label = \"round-robin\"", 27, "two schedulers are called `round-robin`"),
+        ("label = \"coin\"", "label = \"\"", 27, "a scheduler without a name"),
         ("label = \"coin\"", "params = { x = 1 }", 27, "unknown parameter `x`: there are none here"),
         ("kind = \"random\"", "kind = \"power-of-d\"\nparams.dd = 3", 27, "did you mean `d`?"),
         ("\"cluster.instances\" = [2, 3]", "\"cluster.instance\" = [2]", 30, "did you mean `instances`?"),
