@@ -1,7 +1,13 @@
-//! A scheduler from outside: this file could live in a crate of its own, which depends on `trimtab-sched`.
+//! A scheduler from outside, beside two of ours: this file could live in a crate of its own.
+//!
+//!     cargo run --release -p trimtab-experiment --example shortest_wait
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use serde::{Deserialize, Serialize};
+use trimtab_engine::Stepping;
+use trimtab_experiment::metrics::metrics;
+use trimtab_experiment::scenario::Scenario;
+use trimtab_experiment::simulate;
 use trimtab_sched::{
     Actions, Arrival, ClusterView, Decision, ParamsDoc, Registry, Scheduler, SchedulerDef, Signals, params_doc, typed,
 };
@@ -47,9 +53,18 @@ impl Scheduler for ShortestWait {
     }
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let registry = Registry::default().with(SHORTEST_WAIT);
-    for def in registry.all() {
-        println!("{:<20} {}", def.name, def.summary);
+    let mut scenario = Scenario { warmup_requests: 200, ..Scenario::default() };
+    scenario.workload.kind = Some("conversation".into());
+    scenario.workload.limit = Some(2000);
+    scenario.workload.rate = Some(20.0);
+    println!("{:<15} {:>12} {:>9}", "", "TTFT mean, s", "hit ratio");
+    for name in ["round-robin", "dualmap", SHORTEST_WAIT.name] {
+        scenario.scheduler.kind = name.into();
+        let metrics = metrics(&scenario, &simulate::run(&scenario, &registry, Stepping::Macro)?);
+        let (ttft, hits) = (metrics.ttft_s.mean.unwrap_or_default(), metrics.hit_ratio.tokens.unwrap_or_default());
+        println!("{name:<15} {ttft:>12.3} {hits:>9.3}");
     }
+    Ok(())
 }
