@@ -4,6 +4,9 @@ use libm::{ceil, floor, log10, pow};
 
 use crate::text;
 
+/// From this ratio on, values are wide apart.
+const WIDE: f64 = 20.0;
+
 /// How values are laid out along an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
@@ -57,6 +60,12 @@ pub(crate) struct Tick {
 /// The least distance between the labels of two ticks beside each other, in units of the font size.
 const TICK_GAP: f64 = 0.9;
 
+/// Whether some values are so far apart that [`Scale::LogIfWide`] lays them out by ratio.
+pub(crate) fn wide(values: &[f64]) -> bool {
+    let positive = || values.iter().copied().filter(|&x| x > 0.0);
+    positive().fold(0.0, f64::max) > WIDE * positive().fold(f64::INFINITY, f64::min)
+}
+
 impl Ruler {
     /// Lays out a horizontal axis of this width, in units of the font size, with as many ticks as their labels leave
     /// room for.
@@ -96,7 +105,7 @@ impl Ruler {
             _ if low > high => Self::linear(0.0, 1.0, 0.0, most),
             Scale::Linear => Self::linear(low, high, 0.04, most),
             Scale::Log if smallest < f64::INFINITY => Self::log(smallest, high, most),
-            Scale::LogIfWide if smallest < f64::INFINITY && high / smallest > 20.0 => Self::log(smallest, high, most),
+            Scale::LogIfWide if wide(values) => Self::log(smallest, high, most),
             _ if high <= 0.0 => Self::linear(0.0, 1.0, 0.0, most),
             Scale::FromZero | Scale::Log | Scale::LogIfWide => Self::linear(0.0, high * 1.04, 0.0, most),
         }

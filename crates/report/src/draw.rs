@@ -8,8 +8,10 @@ use crate::estimate::Estimate;
 use crate::figure::{At, Figure, Marks, Panel, Point, Series};
 use crate::legend::{self, Legend};
 use crate::look::Look;
+use crate::pages::PAGE;
 use crate::reference;
 use crate::shade;
+use crate::steps;
 use crate::text;
 use crate::theme::Theme;
 
@@ -18,6 +20,12 @@ const X_NAME: f64 = 1.4;
 
 /// The least width of a panel of rows without their names, in units of the font size.
 const ROW_WIDTH: f64 = 12.0;
+
+/// The height of a row, the least one where there are too many for a page, and what is above and below all rows, in
+/// units of the font size.
+const ROW: f64 = 1.75;
+const LEAST_ROW: f64 = 1.15;
+const ROWS_FRAME: f64 = 5.6;
 
 /// Height of a bar as a share of its place.
 pub(crate) const BAR: f64 = 0.64;
@@ -28,20 +36,8 @@ pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> St
     let legend = sketch.legend();
     let columns = sketch.columns();
     let panel_height = sketch.panel_height(columns);
-    let rows = figure.panels.len().div_ceil(columns);
-    let head = if theme.title { 1.9 * theme.font } else { 0.0 };
-    let foot = if theme.title { 1.6 * theme.font } else { 0.0 };
-    let top = head + legend.height(theme);
-    // The data of all panels are equally high: a row whose axes are named below it needs room for that.
-    let named = |row: usize| (0..columns).any(|column| sketch.names_x(row * columns + column, columns));
-    let tops: Vec<f64> = (0..rows)
-        .scan(top, |at, row| {
-            let top = *at;
-            *at += panel_height - if named(row) { 0.0 } else { X_NAME * theme.font };
-            Some(top)
-        })
-        .collect();
-    let height = tops.last().map_or(top, |last| last + panel_height) + foot;
+    let (tops, height) = sketch.rows(columns);
+    let named = |row: usize| sketch.named(row, columns);
     let mut page = Page::new(theme.width, height);
     page.layer(&[], None, |layer| {
         layer.rectangle(
@@ -58,7 +54,7 @@ pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> St
             layer.text(&figure.spread(), at, 0.7 * theme.font, &theme.ink, Align::Start);
         });
     }
-    legend.draw(&mut page, looks, theme, head);
+    legend.draw(&mut page, looks, theme, sketch.head());
     let ends = if matches!(legend, Legend::Ends) { sketch.ends_width() } else { 0.0 };
     // Rows are named once, on the left.
     let names = if columns > 1 { figure.panels.first().map_or(0.0, names_width) * theme.font } else { 0.0 };
@@ -77,6 +73,12 @@ pub fn svg(figure: &Figure, looks: &BTreeMap<String, Look>, theme: &Theme) -> St
         sketch.panel(&mut page, panel, outer, (x_name, !same_left), &legend);
     }
     page.finish(&figure.title, &figure.spread())
+}
+
+/// How high a figure is drawn, in points.
+pub(crate) fn height(figure: &Figure, theme: &Theme) -> f64 {
+    let sketch = Sketch { figure, looks: &BTreeMap::new(), theme };
+    sketch.rows(sketch.columns()).1
 }
 
 /// A panel with its axes laid out.
@@ -107,6 +109,39 @@ struct Sketch<'a> {
 }
 
 impl Sketch<'_> {
+    /// Room for the title above and for the spread below.
+    fn head(&self) -> f64 {
+        if self.theme.title { 1.9 * self.theme.font } else { 0.0 }
+    }
+
+    fn foot(&self) -> f64 {
+        if self.theme.title { 1.6 * self.theme.font } else { 0.0 }
+    }
+
+    /// What a page leaves for the panels.
+    fn room(&self) -> f64 {
+        PAGE - self.head() - self.legend().height(self.theme) - self.foot()
+    }
+
+    /// Where each row of panels begins, and how high all is.
+    fn rows(&self, columns: usize) -> (Vec<f64>, f64) {
+        let (top, panel_height) = (self.head() + self.legend().height(self.theme), self.panel_height(columns));
+        // The data of all panels are equally high: a row whose axes are named below it needs room for that.
+        let next = |at: &mut f64, row: usize| {
+            let top = *at;
+            *at += panel_height - if self.named(row, columns) { 0.0 } else { X_NAME * self.theme.font };
+            Some(top)
+        };
+        let tops: Vec<f64> = (0..self.figure.panels.len().div_ceil(columns)).scan(top, next).collect();
+        let height = tops.last().map_or(top, |last| last + panel_height) + self.foot();
+        (tops, height)
+    }
+
+    /// Whether any panel of a row names its axis across.
+    fn named(&self, row: usize, columns: usize) -> bool {
+        (0..columns).any(|column| self.names_x(row * columns + column, columns))
+    }
+
     /// Whether a panel names its axis across: the panel below, if there is one, names the same.
     fn names_x(&self, number: usize, columns: usize) -> bool {
         let panels = &self.figure.panels;
@@ -135,11 +170,12 @@ impl Sketch<'_> {
         };
         let rows = self.figure.panels.iter().map(rows).collect::<Option<Vec<f64>>>();
         if let Some(most) = rows.and_then(|rows| rows.into_iter().max_by(f64::total_cmp)) {
-            return (1.75 * most + 5.6) * font;
+            let room = self.room() / font - ROWS_FRAME;
+            return ((room / most).clamp(LEAST_ROW, ROW) * most + ROWS_FRAME) * font;
         }
         let rows = self.figure.panels.len().div_ceil(columns) as f64;
         // Several rows are lower, so that they fit a page or a slide as far as they can be read.
-        let fitting = (2.2 * panel_height / rows).max(11.0 * font);
+        let fitting = (2.2 * panel_height).min(self.room()).max(11.0 * font * rows) / rows;
         let wanted = if columns > self.theme.columns { 0.75 * panel_height } else { *panel_height };
         if rows > 3.0 || self.theme.title { wanted.min(fitting) } else { wanted }
     }
@@ -153,7 +189,7 @@ impl Sketch<'_> {
             series.all(|series| series.marks == Marks::Guide || wanted.contains(&series.marks))
         };
         if let Some(shade) = self.figure.shade {
-            return Legend::Shades(shade, self.darkest());
+            return Legend::Shades(shade, self.figure.darkest());
         }
         let headed = |panel: &Panel| panel.series.iter().all(|series| panel.heading.as_ref() == Some(&series.label));
         if labels.is_empty() || marks(&[Marks::Bars, Marks::Whiskers]) || self.figure.panels.iter().all(headed) {
@@ -164,12 +200,6 @@ impl Sketch<'_> {
             return Legend::Ends;
         }
         Legend::rows(self.figure, self.theme)
-    }
-
-    /// The value of the darkest tile.
-    fn darkest(&self) -> f64 {
-        let series = self.figure.panels.iter().flat_map(|panel| &panel.series);
-        series.flat_map(|series| &series.points).filter_map(|point| point.value).fold(0.0, f64::max)
     }
 
     /// The room for names at the ends of lines.
@@ -294,9 +324,10 @@ impl Sketch<'_> {
             Marks::Guide => {
                 page.layer(&class("guide"), None, |layer| layer.line(&line, &grey.colour, 0.6 * theme.line));
             }
-            Marks::Strand => page.layer(&class("strand"), None, |layer| {
-                layer.faint_line(&line, &look.colour, 0.45 * theme.line, 0.55);
-            }),
+            Marks::Strand => {
+                page.layer(&class("strand"), None, |layer| steps::faint(layer, series, look, panel, theme));
+            }
+            Marks::Steps => steps::draw(page, series, look, panel, theme),
             Marks::Tiles => page.layer(&class("tiles"), None, |layer| self.tiles(layer, series, panel)),
             Marks::Whiskers => {
                 page.layer(&class("whiskers"), title, |layer| {
@@ -375,7 +406,7 @@ impl Sketch<'_> {
     /// Tiles of one row whose shades look the same are drawn as one; those of nothing not at all, those without a value in
     /// grey.
     fn tiles(&self, layer: &Layer<'_>, series: &Series, panel: &DrawnPanel<'_>) {
-        let darkest = self.darkest();
+        let darkest = self.figure.darkest();
         let level = |point: &Point| point.value.map(|value| shade::level(value, darkest));
         let one = |a: &Point, b: &Point| level(a) == level(b) && a.y.mean.total_cmp(&b.y.mean).is_eq();
         for tiles in series.points.chunk_by(one).filter(|tiles| level(&tiles[0]) != Some(0)) {

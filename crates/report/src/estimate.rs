@@ -34,6 +34,11 @@ impl Estimate {
         Some(Self { mean, interval, n })
     }
 
+    /// The mean alone, of as many seeds.
+    pub fn bare(self) -> Self {
+        Self { interval: None, ..self }
+    }
+
     /// The same in other units.
     pub fn map(self, convert: impl Fn(f64) -> f64) -> Self {
         Self { mean: convert(self.mean), interval: self.interval.map(|(lo, hi)| (convert(lo), convert(hi))), n: self.n }

@@ -18,6 +18,8 @@ pub struct Figure {
     pub spread: Option<&'static str>,
     /// What shades mean, in a figure of tiles.
     pub shade: Option<&'static str>,
+    /// The value of the darkest shade, where it is not the largest of these panels.
+    pub darkest: Option<f64>,
 }
 
 /// Two axes and what is between them.
@@ -61,7 +63,9 @@ pub enum Marks {
     Bars,
     /// A marker at x on place y, the interval of x as a whisker.
     Whiskers,
-    /// A thin translucent line without a place in the legend: one of many of a kind.
+    /// A level line over the interval of x of each point, joined upright where intervals touch.
+    Steps,
+    /// Thin translucent steps without a place in the legend: one of many of a kind.
     Strand,
     /// A rectangle over the interval of x and one place of y, shaded by the point's value.
     Tiles,
@@ -105,6 +109,19 @@ impl Point {
     pub fn new(x: Estimate, y: Estimate) -> Self {
         Self { x, y, note: None, value: None }
     }
+
+    /// A value over a span of x.
+    pub fn over(from: f64, to: f64, y: Estimate) -> Self {
+        Self::new(Estimate { interval: Some((from, to)), ..Estimate::exact(from) }, y)
+    }
+}
+
+impl Series {
+    /// Whether any of its points has an interval that is drawn as one. Where a step begins and ends is none.
+    fn spreads(&self) -> bool {
+        let steps = matches!(self.marks, Marks::Steps | Marks::Strand);
+        self.points.iter().any(|point| point.y.interval.is_some() || !steps && point.x.interval.is_some())
+    }
 }
 
 impl Figure {
@@ -131,20 +148,26 @@ impl Figure {
         labels
     }
 
+    /// The value of the darkest shade.
+    pub(crate) fn darkest(&self) -> f64 {
+        let series = self.panels.iter().flat_map(|panel| &panel.series);
+        let largest = series.flat_map(|series| &series.points).filter_map(|point| point.value).fold(0.0, f64::max);
+        self.darkest.unwrap_or(largest)
+    }
+
     /// What the spread in the figure is, for captions.
     pub fn spread(&self) -> String {
         if let Some(stated) = self.spread {
             return stated.to_owned();
         }
-        let points = || self.panels.iter().flat_map(|panel| &panel.series).flat_map(|series| &series.points);
-        let seeds = || points().map(|point| point.x.n.max(point.y.n));
-        match (seeds().min(), seeds().max()) {
-            _ if !points().any(|point| point.x.interval.or(point.y.interval).is_some()) => {
-                "one run per point".to_owned()
-            }
-            (Some(least), Some(most)) if least == most => format!("mean and 95 % t interval over {most} seeds"),
-            (Some(least), Some(most)) => format!("mean and 95 % t interval over {least} to {most} seeds"),
-            _ => "no data".to_owned(),
+        let series = || self.panels.iter().flat_map(|panel| &panel.series).filter(|s| s.marks != Marks::Guide);
+        let seeds = || series().flat_map(|series| &series.points).map(|point| point.x.n.max(point.y.n));
+        let (Some(least), Some(most)) = (seeds().min(), seeds().max()) else { return "no data".to_owned() };
+        let seeds = if least == most { format!("{most} seeds") } else { format!("{least} to {most} seeds") };
+        match most {
+            0 | 1 => "one run per point".to_owned(),
+            _ if series().any(Series::spreads) => format!("mean and 95 % t interval over {seeds}"),
+            _ => format!("mean over {seeds}, without intervals"),
         }
     }
 
@@ -185,7 +208,44 @@ impl Figure {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "places are small whole numbers")]
 fn place_name(scale: &Scale, place: f64) -> Option<String> {
     match scale {
-        Scale::Names(names) => names.get(place as usize).cloned(),
+        // Points of several series in one place stand a little apart.
+        Scale::Names(names) => names.get(libm::round(place) as usize).cloned(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captions_say_how_many_seeds_and_whether_there_are_intervals() {
+        let one = Estimate::exact(1.0);
+        let mean = |n| Estimate { n, ..one };
+        let spread = |n| Estimate { interval: Some((0.5, 1.5)), ..mean(n) };
+        for (marks, points, expected) in [
+            (Marks::Line, vec![], "no data"),
+            (Marks::Line, vec![Point::new(one, one)], "one run per point"),
+            (Marks::Line, vec![Point::new(one, spread(5))], "mean and 95 % t interval over 5 seeds"),
+            (Marks::Bars, vec![Point::new(spread(5), one)], "mean and 95 % t interval over 5 seeds"),
+            (Marks::Steps, vec![Point::over(0.0, 9.0, mean(5))], "mean over 5 seeds, without intervals"),
+            (Marks::Steps, vec![Point::over(0.0, 9.0, one)], "one run per point"),
+            (
+                Marks::Steps,
+                vec![Point::over(0.0, 9.0, mean(5)), Point::over(9.0, 10.0, mean(2))],
+                "mean over 2 to 5 seeds, without intervals",
+            ),
+        ] {
+            let axis = || Axis::new("", Scale::Linear);
+            let front = Series { label: String::new(), marks: Marks::Guide, points: vec![Point::new(one, one)] };
+            let series = vec![Series { label: String::new(), marks, points }, front];
+            let panel = Panel { heading: None, x: axis(), y: axis(), series, references: Vec::new() };
+            let figure = Figure { panels: vec![panel], ..Figure::default() };
+            assert_eq!(figure.spread(), expected);
+            let seeds = figure.panels[0].series[0].points.iter().map(|point| point.y.n.max(point.x.n) as f64);
+            let table = figure.table();
+            let n = table.get("n").expect("a column");
+            assert!(seeds.enumerate().all(|(row, seeds)| n.number(row).is_some_and(|n| n.total_cmp(&seeds).is_eq())));
+        }
     }
 }

@@ -50,8 +50,9 @@ impl Legend {
         let mut rows: Vec<Vec<Entry>> = vec![Vec::new()];
         let all = || figure.panels.iter().flat_map(|panel| &panel.series);
         let series = figure.labels().into_iter().map(|label| {
-            let other_than = |marks| all().any(|series| series.label == label && series.marks != marks);
-            (label, Kind::Series { marked: other_than(Marks::Curve), lined: other_than(Marks::Cloud) })
+            let other_than = |marks: &[Marks]| all().any(|s| s.label == label && !marks.contains(&s.marks));
+            let marked = other_than(&[Marks::Curve, Marks::Steps, Marks::Strand]);
+            (label, Kind::Series { marked, lined: other_than(&[Marks::Cloud]) })
         });
         let references = figure.references().into_iter().map(|label| (label, Kind::Reference));
         let mut left = 0.6;

@@ -13,6 +13,7 @@ use crate::export::{self, ExportError};
 use crate::figure::Figure;
 use crate::figures::{FIGURES, FigureDef, Unavailable};
 use crate::look::{Look, in_order, looks};
+use crate::pages::pages;
 use crate::results::{Results, ResultsError};
 use crate::theme::Theme;
 
@@ -71,8 +72,8 @@ pub enum PlotError {
     Format(String),
     #[error("no figure `{name}`{hint}")]
     NoFigure { name: String, hint: String },
-    #[error("nothing in `{0}` can be drawn: {1}")]
-    Nothing(PathBuf, String),
+    #[error("nothing in `{0}` can be drawn:\n  {reasons}", reasons = .1.join("\n  "))]
+    Nothing(PathBuf, Vec<String>),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error(transparent)]
@@ -123,14 +124,14 @@ pub fn plot(
     } else {
         let (drawn, reasons) = drawable(&stored)?;
         if drawn.is_empty() {
-            return Err(PlotError::Nothing(results.to_owned(), reasons.join("; ")));
+            return Err(PlotError::Nothing(results.to_owned(), reasons));
         }
         drawn
     };
     let looks = looks(&stored.labels(), &theme.series);
     fs::create_dir_all(out).map_err(|source| PlotError::Io { path: out.to_owned(), source })?;
     let mut files = Vec::new();
-    for figure in drawn {
+    for figure in drawn.into_iter().flat_map(|figure| pages(figure, theme)) {
         let svg = draw::svg(&figure, &looks, theme);
         for format in formats {
             let path = out.join(format!("{}.{}", figure.name, format.extension()));

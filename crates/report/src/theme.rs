@@ -6,6 +6,7 @@ use serde::Deserialize;
 use trimtab_core::nearest_name;
 
 use crate::look::LookOverride;
+use crate::theme_error::ThemeError;
 
 /// Sizes in points (1/72 inch) at the printed size, colours as `#rrggbb`.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,11 +37,6 @@ pub const THEMES: [(&str, &str); 3] = [
     ("paper-wide", "two columns: 7 in wide, 8 pt type, no title"),
     ("slide", "10 in wide, 18 pt type, with title and spread"),
 ];
-
-/// A theme that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("theme: {0}")]
-pub struct ThemeError(String);
 
 /// A theme file: a named theme and what is different.
 #[derive(Deserialize)]
@@ -108,14 +104,14 @@ impl Theme {
                 let names = THEMES.map(|(name, _)| name);
                 let hint =
                     nearest_name(name, names).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                Err(ThemeError(format!("no theme `{name}`{hint} (there are {})", names.join(", "))))
+                Err(ThemeError::new(format!("no theme `{name}`{hint} (there are {})", names.join(", "))))
             }
         }
     }
 
     /// A theme from the text of a TOML file: `base`, and any of the sizes (`_pt`), colours and `[series."label"]`.
     pub fn parse(text: &str) -> Result<Self, ThemeError> {
-        let file: ThemeFile = toml::from_str(text).map_err(|error| ThemeError(error.to_string()))?;
+        let file: ThemeFile = toml::from_str(text).map_err(|error| ThemeError::at(text, &error))?;
         let base = Self::named(&file.base)?;
         let colour = |stated: Option<crate::look::Colour>, base: String| {
             stated.map_or(base, |colour| colour.as_str().to_owned())
@@ -141,7 +137,7 @@ impl Theme {
             ("dpi", theme.dpi),
         ];
         match sizes.into_iter().find(|(_, size)| !(1.0..=5000.0).contains(size)) {
-            Some((name, size)) => Err(ThemeError(format!("{name} = {size} is not between 1 and 5000"))),
+            Some((name, size)) => Err(ThemeError::new(format!("{name} = {size} is not between 1 and 5000"))),
             None => Ok(theme),
         }
     }
@@ -158,7 +154,7 @@ mod tests {
         assert_eq!(Theme::parse("").unwrap(), Theme::named("paper").unwrap());
         for (text, complaint) in [
             ("base = 'papper'", "did you mean `paper`?"),
-            ("fontsize = 3", "unknown field `fontsize`"),
+            ("fontsize = 3", "unknown key `fontsize`"),
             ("dpi = 0", "dpi = 0 is not between"),
             ("ink = 'black'", "`black` is not a colour"),
         ] {

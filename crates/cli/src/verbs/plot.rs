@@ -55,7 +55,7 @@ fn list(results: &Path, printer: Printer) -> Result<(), Failure> {
 /// The theme of this name, or in this file.
 pub(super) fn theme(name: &str) -> Result<Theme, Failure> {
     let theme = match std::fs::read_to_string(name) {
-        Ok(text) => Theme::parse(&text),
+        Ok(text) => Theme::parse(&text).map_err(|error| error.in_file(Path::new(name))),
         Err(_) => Theme::named(name),
     };
     theme.map_err(Failure::usage)

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| Failure::data(format!("cannot read {}: {error}", path.display())))?;
-            Theme::parse(&text).map_err(Failure::usage)?
+            Theme::parse(&text).map_err(|error| Failure::usage(error.in_file(path)))?
         }
     };
     let html = page(&args.results, &theme).map_err(Failure::data)?;

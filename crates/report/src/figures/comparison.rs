@@ -1,7 +1,7 @@
 //! The main metrics by scheduler, for experiments with a single arrival rate.
 
-use super::{At, Axis, Figure, FigureDef, RATE, Results, Scale, Slice, Unavailable, bars, drawn, lacks};
 use super::times::TTFT;
+use super::{At, Axis, Figure, FigureDef, RATE, Results, Scale, Slice, Unavailable, bars, drawn_if_served, lacks};
 use crate::axis::short;
 use crate::figure::{Panel, Reference};
 
@@ -16,17 +16,23 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
     if results.variety(RATE) > 1 {
         return Err(lacks(&DEF));
     }
+    let attainment = results.attainment();
     let figures = results.slices(&[RATE]).into_iter().map(|slice| {
         let percent = |label: &str| Axis::new(label, Scale::Percent);
         let panels = [
-            panel(&slice, "SLO attainment", percent("requests (%)"), "slo_attainment", 100.0),
+            panel(&slice, attainment.name(), percent("requests (%)"), attainment.metric(), 100.0),
             panel(&slice, "P90 TTFT", Axis::new("seconds", Scale::FromZero), "ttft_p90_s", 1.0)
                 .map(|panel| held_against(panel, TTFT.objective(&slice, At::X))),
             panel(&slice, "Hit ratio", percent("prompt tokens (%)"), "hit_ratio_tokens", 100.0),
         ];
-        Figure { name: slice.name(DEF.name), title: slice.title("Schedulers compared"), panels: panels.into_iter().flatten().collect(), ..Figure::default() }
+        Figure {
+            name: slice.name(DEF.name),
+            title: slice.title("Schedulers compared"),
+            panels: panels.into_iter().flatten().collect(),
+            ..Figure::default()
+        }
     });
-    drawn(figures.collect(), &DEF)
+    drawn_if_served(figures.collect(), &DEF)
 }
 
 /// Lines named in the heading: among bars and their numbers there is no room.

@@ -1,6 +1,8 @@
 //! Every scheduler against the first one: ratios of the main metrics, paired by seed.
 
-use super::{At, Axis, Figure, FigureDef, Marks, Panel, Point, Reference, Results, Scale, Series, Unavailable, drawn, lacks};
+use super::{
+    At, Axis, Figure, FigureDef, Marks, Panel, Point, Reference, Results, Scale, Series, Unavailable, drawn, lacks,
+};
 use crate::estimate::Estimate;
 use crate::results::Pair;
 
@@ -11,9 +13,8 @@ pub(super) const DEF: FigureDef = FigureDef {
     build,
 };
 
-/// The metrics, with what they are.
-const METRICS: [(&str, &str); 6] = [
-    ("slo_attainment", "SLO attainment"),
+/// The metrics besides attainment, with what they are.
+const METRICS: [(&str, &str); 5] = [
     ("goodput_rps", "Goodput"),
     ("ttft_p90_s", "P90 TTFT"),
     ("e2e_p90_s", "P90 E2E"),
@@ -23,14 +24,17 @@ const METRICS: [(&str, &str); 6] = [
 
 fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
     let Some(first) = results.labels().into_iter().next() else { return Err(lacks(&DEF)) };
+    let attainment = results.attainment();
+    let metrics = || std::iter::once((attainment.metric(), attainment.name())).chain(METRICS);
     let mut figures = Vec::new();
     for slice in results.compared().ok_or_else(|| lacks(&DEF))? {
         let labels: Vec<String> = slice.labels().into_iter().filter(|label| *label != first).collect();
-        let panel = |(metric, name): (&str, &str)| panel(name, &first, &labels, &|label| slice.pair(label, &first, metric));
+        let panel =
+            |(metric, name): (&str, &str)| panel(name, &first, &labels, &|label| slice.pair(label, &first, metric));
         figures.push(Figure {
             name: slice.name(DEF.name),
             title: slice.title(&format!("Against {first}")),
-            panels: METRICS.into_iter().filter_map(panel).collect(),
+            panels: metrics().filter_map(panel).collect(),
             spread: Some("geometric mean of the ratios and 95 % t interval over pairs of equal seeds"),
             ..Figure::default()
         });

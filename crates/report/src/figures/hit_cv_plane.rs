@@ -7,7 +7,7 @@ use crate::figure::Point;
 pub(super) const DEF: FigureDef = FigureDef {
     name: "hit-cv-plane",
     summary: "hit ratio against load imbalance; several arrival rates are joined, one has its Pareto front",
-    needs: "nothing but schedulers",
+    needs: "a run that served requests",
     build,
 };
 

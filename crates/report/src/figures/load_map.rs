@@ -29,6 +29,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             panels,
             spread: Some("time means; grey where an instance does not serve; the first seed"),
             shade: Some("pending tokens"),
+            ..Figure::default()
         });
     }
     drawn(figures, &DEF)
@@ -78,7 +79,12 @@ mod tests {
 
     #[test]
     fn long_runs_have_wider_tiles() {
-        let window = |n: u32| LoadWindow { from_s: 10.0 * f64::from(n), pending_tokens: f64::from(n), serving: 1.0, ..LoadWindow::default() };
+        let window = |n: u32| LoadWindow {
+            from_s: 10.0 * f64::from(n),
+            pending_tokens: f64::from(n),
+            serving: 1.0,
+            ..LoadWindow::default()
+        };
         let run: Vec<LoadWindow> = (0..240).map(window).collect();
         let tiles = tiles(&run, 0);
         assert_eq!(tiles.len(), 120);

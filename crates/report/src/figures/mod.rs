@@ -84,6 +84,13 @@ fn by_rate<'a>(results: &'a Results, def: &FigureDef) -> Result<Vec<Slice<'a>>, 
     if results.variety(RATE) < 2 { Err(lacks(def)) } else { Ok(results.slices(&[RATE])) }
 }
 
+/// The share of requests that must meet their objectives, on an axis of percent.
+fn target(slice: &Slice<'_>) -> Reference {
+    // In whole and decimal percent: 0.55 times 100 is not quite 55.
+    let percent = libm::round(slice.objectives().attain.unwrap_or(0.9) * 1e8) / 1e6;
+    Reference { at: At::Y(percent), label: format!("target {percent} %") }
+}
+
 /// A line for each scheduler: a metric against the rate, in other units if need be, its interval cut to what can be.
 fn lines(slice: &Slice<'_>, metric: &str, factor: f64, most: f64) -> Vec<Series> {
     lines_along(slice, RATE, metric, factor, most)
@@ -104,11 +111,20 @@ fn series(slice: &Slice<'_>, marks: Marks, points: impl Fn(&str) -> Vec<Point>) 
 
 /// Figures with at least one point.
 fn drawn(figures: Vec<Figure>, def: &FigureDef) -> Result<Vec<Figure>, Unavailable> {
+    drawn_or(figures, || lacks(def))
+}
+
+/// The same of figures for which results need nothing else than what any run has in which something was served.
+fn drawn_if_served(figures: Vec<Figure>, def: &FigureDef) -> Result<Vec<Figure>, Unavailable> {
+    drawn_or(figures, || Unavailable::NoData(format!("{} needs a run that served requests", def.name)))
+}
+
+fn drawn_or(figures: Vec<Figure>, lacks: impl FnOnce() -> Unavailable) -> Result<Vec<Figure>, Unavailable> {
     let drawn: Vec<Figure> = figures
         .into_iter()
         .filter(|figure| figure.panels.iter().any(|panel| panel.series.iter().any(|series| !series.points.is_empty())))
         .collect();
-    if drawn.is_empty() { Err(lacks(def)) } else { Ok(drawn) }
+    if drawn.is_empty() { Err(lacks()) } else { Ok(drawn) }
 }
 
 /// A bar for each scheduler, the first one on top. Absent where no scheduler has a value.

@@ -4,6 +4,7 @@ use super::{
     At, Axis, Figure, FigureDef, Marks, Panel, Point, Reference, Results, Scale, Series, Slice, Unavailable, by_rate,
     drawn, lines, rate_axis,
 };
+use crate::axis::wide;
 use crate::estimate::Estimate;
 use crate::results::Objectives;
 
@@ -83,7 +84,7 @@ impl Time {
             Figure {
                 name: slice.name(def.name),
                 title: slice.title(self.title),
-                panels: [50, 90, 99].map(panel).into(),
+                panels: one_scale([50, 90, 99].map(panel).into()),
                 ..Figure::default()
             }
         });
@@ -123,6 +124,20 @@ impl Time {
     }
 }
 
+/// Panels of one quantity with one scale for all: by ratio where one of them needs it. Beside each other, panels with
+/// different scales would seem to have different shapes.
+fn one_scale(mut panels: Vec<Panel>) -> Vec<Panel> {
+    let heights = |panel: &Panel| -> Vec<f64> {
+        let points = panel.series.iter().flat_map(|series| &series.points);
+        points.flat_map(|point| <[f64; 2]>::from(point.y.extent())).collect()
+    };
+    let by_ratio = panels.iter().any(|panel| wide(&heights(panel)));
+    for panel in &mut panels {
+        panel.y.scale = if by_ratio { Scale::Log } else { Scale::FromZero };
+    }
+    panels
+}
+
 /// The share of all requests at or below each time, thinned out evenly. Requests without one never count as below: a
 /// curve with some does not reach 100 %.
 pub(crate) fn distribution(samples: &[Option<f64>]) -> Vec<Point> {
@@ -149,5 +164,23 @@ mod tests {
         let thinned = distribution(&many);
         assert!(thinned.len() <= POINTS + 1);
         assert_eq!(thinned.last().map(|point| (point.x.mean, point.y.mean)), Some((10_000.0, 100.0)));
+    }
+    #[test]
+    fn panels_of_one_figure_have_one_scale() {
+        let panel = |low: f64, high: f64| Panel {
+            heading: None,
+            x: rate_axis(),
+            y: TTFT.axis(Scale::LogIfWide),
+            series: vec![Series {
+                label: String::new(),
+                marks: Marks::Line,
+                points: [low, high].map(|y| Point::new(Estimate::exact(1.0), Estimate::exact(y))).into(),
+            }],
+            references: Vec::new(),
+        };
+        let scales = |panels: Vec<Panel>| one_scale(panels).into_iter().map(|panel| panel.y.scale).collect::<Vec<_>>();
+        assert_eq!(scales(vec![panel(0.1, 9.0), panel(1.0, 9.0)]), [Scale::Log, Scale::Log]);
+        assert_eq!(scales(vec![panel(0.1, 0.9), panel(10.0, 90.0)]), [Scale::FromZero, Scale::FromZero]);
+        assert_eq!(scales(vec![panel(0.0, 0.0)]), [Scale::FromZero]);
     }
 }

@@ -2,8 +2,9 @@
 
 use super::times::TTFT;
 use super::{
-    At, Axis, Figure, FigureDef, Panel, RATE, Reference, Results, Scale, Slice, Unavailable, drawn, lines_along,
+    At, Axis, Figure, FigureDef, Panel, RATE, Reference, Results, Scale, Slice, Unavailable, drawn, lines_along, target,
 };
+use crate::results::Attainment;
 
 pub(super) const DEF: FigureDef = FigureDef {
     name: "vs-setting",
@@ -21,7 +22,7 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
             figures.extend(slices.iter().map(|slice| Figure {
                 name: slice.name(&kind),
                 title: slice.title(&format!("Against {setting}")),
-                panels: panels(slice, setting),
+                panels: panels(slice, setting, results.attainment()),
                 ..Figure::default()
             }));
         }
@@ -29,12 +30,10 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
     drawn(figures, &DEF)
 }
 
-fn panels(slice: &Slice<'_>, setting: &str) -> Vec<Panel> {
-    let target = slice.objectives().attain.unwrap_or(0.9) * 100.0;
-    let target = vec![Reference { at: At::Y(target), label: format!("target {target} %") }];
+fn panels(slice: &Slice<'_>, setting: &str, attainment: Attainment) -> Vec<Panel> {
     let percent = |label: &str| Axis::new(label, Scale::Percent);
     let metrics = [
-        (percent("SLO attainment (%)"), "slo_attainment", 100.0, target),
+        (percent(&format!("{} (%)", attainment.name())), attainment.metric(), 100.0, vec![target(slice)]),
         (Axis::new("P90 TTFT (s)", Scale::LogIfWide), "ttft_p90_s", 1.0, TTFT.objective(slice, At::Y)),
         (percent("Prompt tokens hit (%)"), "hit_ratio_tokens", 100.0, Vec::new()),
         (Axis::new("Load CV", Scale::FromZero), "load_cv", 1.0, Vec::new()),

@@ -5,11 +5,15 @@ use std::fmt::Write as _;
 use trimtab_table::{Column, Table};
 
 use super::escaped;
-use crate::results::Results;
+use crate::results::{Attainment, Results};
 
-/// What a reader asks first: column of the summary, heading, factor, unit.
-const METRICS: [(&str, &str, f64, &str); 9] = [
+/// Column of the summary, heading, factor, unit.
+type Metric = (&'static str, &'static str, f64, &'static str);
+
+/// What a reader asks first.
+const METRICS: [Metric; 10] = [
     ("slo_attainment", "in TTFT SLO", 100.0, "%"),
+    ("joint_attainment", "in all objectives", 100.0, "%"),
     ("ttft_mean_s", "TTFT mean", 1.0, "s"),
     ("ttft_p90_s", "TTFT p90", 1.0, "s"),
     ("tpot_mean_s", "TPOT mean", 1e3, "ms"),
@@ -19,6 +23,13 @@ const METRICS: [(&str, &str, f64, &str); 9] = [
     ("load_cv", "load CV", 1.0, ""),
     ("instance_hours_per_million_tokens", "instance-hours per million tokens", 1.0, "h"),
 ];
+
+/// Those that the results have. All objectives are not shown beside the only one.
+fn metrics(results: &Results) -> Vec<&'static Metric> {
+    let all = Attainment::All.metric();
+    let shown = |metric: &&Metric| metric.0 != all || results.attainment() == Attainment::All;
+    METRICS.iter().filter(shown).filter(|metric| results.variety(metric.0) > 0).collect()
+}
 
 /// Four digits: more than any interval supports.
 fn digits(value: f64) -> String {
@@ -88,7 +99,7 @@ fn number_text(column: &Column, value: f64) -> String {
 
 /// Mean and interval of the main metrics for every scheduler and setting.
 pub(super) fn summary_table(results: &Results) -> String {
-    let metrics: Vec<_> = METRICS.iter().filter(|metric| results.variety(metric.0) > 0).collect();
+    let metrics = metrics(results);
     let slices = results.slices(&[]);
     let settings: Vec<&str> = slices.first().map(|slice| slice.varied().collect()).unwrap_or_default();
     let mut headings: Vec<String> = settings.iter().map(|&name| name.to_owned()).collect();
@@ -129,10 +140,11 @@ pub(super) fn verdict_table(results: &Results) -> String {
     let mut table = Sortable::new(&headings);
     // All pairs are stored; a page has one opponent for everybody.
     let baseline = results.labels().into_iter().next().unwrap_or_default();
+    let metrics = metrics(results);
     let mut compared = false;
     for row in 0..comparisons.rows() {
         let name = metric(row);
-        let Some(&(_, title, factor, unit)) = METRICS.iter().find(|metric| metric.0 == name) else { continue };
+        let Some(&&(_, title, factor, unit)) = metrics.iter().find(|metric| metric.0 == name) else { continue };
         let text = |column: &str| comparisons.get(column).map(|c| c.show(row)).unwrap_or_default();
         let number = |column: &str| comparisons.get(column).and_then(|c| c.number(row));
         if text("baseline") != baseline {

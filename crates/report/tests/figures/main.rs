@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests, which say what they could not check")]
 
+mod attainment;
 mod made_up;
+mod over_time;
 mod pdf;
 
 use std::fmt::Write;
@@ -148,6 +150,34 @@ fn no_text_is_cut_off_or_on_other_text() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Twelve schedulers have more rows than a page has room for: figures go on in other files, and nothing is lost.
+#[test]
+fn no_figure_is_higher_than_a_page() {
+    let looking = std::env::var_os("TRIMTAB_FIGURES").is_some();
+    let formats: &[PictureFormat] = if looking { &[PictureFormat::Svg, PictureFormat::Png] } else { &ALL[..1] };
+    for theme in ["paper", "paper-wide", "slide"] {
+        let varied = Varied { schedulers: 12, seeds: 2, ..single() };
+        let (_folder, files) = drawn(&format!("many-{theme}"), &varied, theme, formats);
+        let (mut panels, mut darkest) = (Vec::new(), Vec::new());
+        for file in with_extension(&files, "svg") {
+            let svg = std::fs::read_to_string(file).unwrap();
+            let height: f64 = svg.split_once("height=\"").unwrap().1.split_once("pt\"").unwrap().0.parse().unwrap();
+            assert!(height <= 9.0 * 72.0, "{theme} {}: {height} pt", stem(file));
+            assert_eq!(collisions(&svg), Vec::<String>::new(), "{theme} {}", stem(file));
+            let points = Table::read(&file.with_extension("csv")).unwrap();
+            let headings = points.get("panel").unwrap();
+            darkest.extend(boxes(&svg).into_iter().map(|(_, text)| text).find(|text| text.ends_with("pending tokens")));
+            let of_forest = stem(file).split("--").next() == Some("forest");
+            panels.extend((0..points.rows()).filter(|_| of_forest).map(|row| headings.show(row)));
+        }
+        panels.dedup();
+        darkest.dedup();
+        assert_eq!(darkest.len(), 1, "shades mean the same on all pages: {darkest:?}");
+        let metrics = ["SLO attainment", "Goodput", "P90 TTFT", "P90 E2E", "Hit ratio", "Load CV"];
+        assert_eq!(panels, metrics, "{theme}");
+    }
 }
 
 /// Made-up steps of four pairs, one error beyond the edge; a made-up run in which no request has a time per token; a
@@ -303,6 +333,23 @@ fn errors_name_what_is_there() {
     check(&folder.path().join("nowhere"), None, "is not a results folder: it has no summary.csv");
 }
 
+/// A run that turned everything away has no times and no hits. What it lacks is said, one reason to a line, and nothing
+/// that it has.
+#[test]
+fn results_without_anything_to_draw_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = "cell,label,rate_rps,requests,ttft_p90_s,hit_ratio_tokens,load_cv\nc0,a,2,100,,,0\n";
+    std::fs::write(folder.path().join("summary.csv"), table).unwrap();
+    let error = plot(folder.path(), None, &[], &Theme::default(), folder.path()).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert!(lines[0].starts_with("nothing in `") && lines[0].ends_with("` can be drawn:"), "{error}");
+    assert_eq!(lines.len(), 1 + figures().len(), "{error}");
+    for expected in ["  comparison needs a run that served requests", "  hit-cv-plane needs a run that served requests"]
+    {
+        assert!(lines.contains(&expected), "{error}");
+    }
+}
+
 #[test]
 fn hits_by_eviction_have_a_row_for_each_policy_and_a_panel_for_each_case() {
     let folder = tempfile::tempdir().unwrap();
@@ -314,6 +361,16 @@ fn hits_by_eviction_have_a_row_for_each_policy_and_a_panel_for_each_case() {
         assert_eq!(collisions(&svg), Vec::<String>::new());
         for words in ["lru", "rlt", "belady", "conversation", "long documents", "dualmap"] {
             assert!(boxes(&svg).iter().any(|(_, text)| text == words), "{words}");
+        }
+        assert!(svg.contains("<desc>mean and 95 % t interval over 3 seeds</desc>"));
+        let points = Table::read(&files[1]).unwrap();
+        let number = |name: &str, row: usize| points.get(name).and_then(|column| column.number(row)).unwrap();
+        for row in 0..points.rows() {
+            let (lo, x, hi) = (number("x_lo", row), number("x", row), number("x_hi", row));
+            assert!(lo < x && x < hi && (number("n", row) - 3.0).abs() < 1e-9, "{lo} {x} {hi}");
+            let (place, name) = (number("y", row), points.get("y_name").unwrap().show(row));
+            let row = ["belady", "rlt", "lru"].iter().position(|known| *known == name).unwrap() as f64;
+            assert!((place - row).abs() < 0.5, "{name} at {place}");
         }
     }
 }
