@@ -236,10 +236,14 @@ impl Sketch<'_> {
     /// The frame of the data inside a panel's part of the page.
     fn inner(&self, panel: &Panel, outer: Frame, x_label: bool, y_label: bool) -> Frame {
         let font = self.theme.font;
+        let panels = || self.figure.panels.iter();
         let y_ticks = match &panel.y.scale {
             Scale::Names(_) if y_label => names_width(panel),
             Scale::Names(_) => 0.0,
-            Scale::Percent => text::width("100"),
+            // The same for panels above each other, so that one place across is one place on the page.
+            Scale::Percent if self.columns() > 1 || panels().all(|panel| panel.y.scale == Scale::Percent) => {
+                text::width("100")
+            }
             _ => text::width("0.000"),
         };
         let barred = panel.series.iter().filter(|series| series.marks == Marks::Bars);
