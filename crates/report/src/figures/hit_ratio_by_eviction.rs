@@ -5,7 +5,7 @@ use crate::estimate::Estimate;
 
 pub(super) const DEF: FigureDef = FigureDef {
     name: "hit-ratio-by-eviction",
-    summary: "prefix cache hit ratio (tokens) by eviction policy, a panel for each workload or other setting",
+    summary: "prefix cache hit ratio (tokens) by eviction policy, a panel for each workload or other setting; intervals from three seeds on",
     needs: "at least two values of `cluster.eviction`",
     build,
 };
@@ -39,6 +39,12 @@ fn build(results: &Results) -> Result<Vec<Figure>, Unavailable> {
 /// How much of a row its schedulers take.
 const SPREAD: f64 = 0.6;
 
+/// The 95 % interval of two seeds is nine of their standard deviations wide to each side: beside a dozen others it shows
+/// nothing, and hides them.
+fn shown(hits: Estimate) -> Estimate {
+    if hits.n > 2 { hits } else { hits.bare() }
+}
+
 /// The first policy stands on top. Schedulers of a row stand one above the other, for their intervals would hide each
 /// other.
 fn panel((heading, slices): &Group<'_>) -> Panel {
@@ -49,7 +55,7 @@ fn panel((heading, slices): &Group<'_>) -> Panel {
         let above = SPREAD * (0.5 - (number + 0.5) / labels.len() as f64);
         let at = |(place, (_, slice)): (usize, &(String, Slice<'_>))| {
             let hits = slice.estimate(label, "hit_ratio_tokens")?.map(|share| share * 100.0).within(0.0, 100.0);
-            Some(Point::new(hits, Estimate::exact(place as f64 + above)))
+            Some(Point::new(shown(hits), Estimate::exact(place as f64 + above)))
         };
         places().filter_map(at).collect()
     };
@@ -59,5 +65,19 @@ fn panel((heading, slices): &Group<'_>) -> Panel {
         y: Axis::new("", Scale::Names(places().map(|(_, (policy, _))| policy.clone()).collect())),
         series: slices.first().map(|(_, slice)| series(slice, Marks::Dots, points)).unwrap_or_default(),
         references: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_seeds_have_no_interval() {
+        for (n, wide) in [(1, false), (2, false), (3, true)] {
+            let hits = Estimate { n, interval: Some((1.0, 9.0)), ..Estimate::exact(5.0) };
+            assert_eq!(shown(hits).interval.is_some(), wide, "{n}");
+            assert_eq!((shown(hits).mean, shown(hits).n), (5.0, n));
+        }
     }
 }
