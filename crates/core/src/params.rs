@@ -72,7 +72,10 @@ fn in_words(message: &str) -> String {
 pub fn type_in_words(name: &str) -> &str {
     match name {
         "a sequence" => "a list: `[...]`, or a table for each entry under `[[...]]`",
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "u64" | "usize" => "a whole number that is not negative",
+        "u32" => "a whole number that is not negative, at most 4294967295",
+        "u16" => "a whole number that is not negative, at most 65535",
+        "u8" => "a whole number that is not negative, at most 255",
         "i8" | "i16" | "i32" | "i64" => "a whole number",
         "f32" | "f64" => "a number",
         other if other.starts_with("struct ") => "a table of keys",

@@ -57,6 +57,11 @@ impl Scenario {
     pub fn resolved(&self) -> Result<Self, ScenarioError> {
         let mut resolved = self.clone();
         resolved.cluster.cost = self.cluster.cost.resolved(&self.cluster.hardware)?;
+        for group in resolved.cluster.group.iter_mut().filter(|group| group.cost.is_none()) {
+            // A profile is of a card: for a group with another one it is another.
+            let cost = self.cluster.cost.resolved(group.hardware.as_ref().unwrap_or(&self.cluster.hardware))?;
+            group.cost = Some(cost).filter(|cost| *cost != resolved.cluster.cost);
+        }
         resolved.cluster.kv_tokens = Some(self.cluster.kv_blocks()? * u64::from(self.cluster.block_tokens));
         Ok(resolved)
     }
@@ -300,6 +305,23 @@ mod tests {
     use trimtab_core::PS_PER_US;
 
     use super::*;
+
+    /// What a group inherits is fitted to its own card.
+    #[test]
+    fn profiles_are_those_of_the_cards_of_the_groups() {
+        let cost = serde_json::json!({ "kind": "analytic", "profile": "fitted" });
+        let of = |hardware: &str, group: serde_json::Value| {
+            let mut scenario = Scenario::default();
+            scenario.cluster.hardware = hardware.into();
+            scenario.cluster.cost = serde_json::from_value(cost.clone()).expect("a cost");
+            scenario.cluster.group = serde_json::from_value(group).expect("groups");
+            scenario.resolved().expect("it is right").cluster
+        };
+        let group = serde_json::json!([{ "instances": 1, "hardware": "a100" }, { "instances": 1 }]);
+        let (mixed, alone) = (of("h100", group), of("a100", serde_json::json!([])));
+        assert_ne!(mixed.cost, alone.cost, "the cards differ");
+        assert_eq!([&mixed.group[0].cost, &mixed.group[1].cost], [&Some(alone.cost), &None]);
+    }
 
     #[test]
     fn links_carry_the_kv_of_the_model() {

@@ -2,11 +2,11 @@
 
 use crate::tree::{At, Fault, Node, Value};
 
-/// Refuses them. `tree` is the scenario of a point as written, `settings` are what its case and the grid set, and with
-/// `searched` a rate will be chosen.
-pub(crate) fn check(tree: &Node, settings: &[(String, At, Node)], searched: bool) -> Result<(), Fault> {
+/// Refuses them. `tree` is the scenario of a point as written, `settings` are what its case and the grid set, and `rate` is
+/// what of the search gives the rate, with its place.
+pub(crate) fn check(tree: &Node, settings: &[(String, At, Node)], rate: Option<(&str, At)>) -> Result<(), Fault> {
     for (path, at, _) in settings {
-        if path.split('.').next() == Some("scheduler") && !path.starts_with("scheduler.params.") {
+        if path.starts_with("scheduler") && !format!("{path}.").starts_with("scheduler.params.") {
             return Err(Fault::new(
                 *at,
                 "list the schedulers as `[[scheduler]]`: tables and figures name them by that",
@@ -16,25 +16,35 @@ pub(crate) fn check(tree: &Node, settings: &[(String, At, Node)], searched: bool
             return Err(Fault::new(*at, format!("has no effect: every `[[cluster.group]]` has its own `{key}`")));
         }
     }
-    for (path, other, given) in [
-        ("workload.params.rate", "workload.rate", tree.find("workload.rate").is_some() || searched),
-        ("cluster.memory_share", "cluster.kv_tokens", tree.find("cluster.kv_tokens").is_some()),
+    let said = |path: &'static str| tree.find(path).map(|entry| (path, entry.at));
+    let in_groups = tree.find("cluster.group").is_some();
+    for (path, other) in [
+        ("workload.params.rate", rate.or(said("workload.rate"))),
+        ("cluster.memory_share", said("cluster.kv_tokens").filter(|_| !in_groups)),
     ] {
-        if let Some(entry) = tree.find(path).filter(|_| given) {
-            let other = if given && tree.find(other).is_none() { "search" } else { other };
+        let (Some(entry), Some((other, at))) = (tree.find(path), other) else { continue };
+        let varied = |path: &str| settings.iter().any(|(set, ..)| set == path);
+        // What a case, the grid or a flag says takes the place of what stands in the spec.
+        let replaced = !varied(path) && entry.at.is_some() && (varied(other) || at.is_none());
+        if !replaced {
             return Err(Fault::new(entry.at, format!("{path} has no effect where `{other}` says it")));
         }
     }
     Ok(())
 }
 
-/// Whether all groups of instances say this themselves.
+/// Whether the groups of instances say this themselves. Models and cards of the cluster have a part in other things.
 fn said_by_groups(tree: &Node, key: &str) -> bool {
-    match tree.find("cluster.group").map(|entry| &entry.node.value) {
-        Some(Value::Array(groups)) => {
-            let key = key.split('.').next().unwrap_or(key);
-            !groups.is_empty() && groups.iter().all(|group| group.get(key).is_some())
-        }
+    let groups = match tree.find("cluster.group").map(|entry| &entry.node.value) {
+        Some(Value::Array(groups)) if !groups.is_empty() => groups,
+        _ => return false,
+    };
+    let all_have = |key: &str| groups.iter().all(|group| group.get(key).is_some());
+    match key {
+        // A group without a size of its cache has what its model and card leave.
+        "instances" | "kv_tokens" => true,
+        "memory_share" => all_have("kv_tokens"),
+        "max_batched_tokens" | "max_seqs" => all_have(key),
         _ => false,
     }
 }

@@ -132,6 +132,13 @@ impl Plan {
             let message = format!("{count} combinations of settings, rates and schedulers are more than {MOST_GROUPS}");
             return Err(fail(&Fault::new(source.at("grid"), message)));
         }
+        let searched = match &source.spec.search {
+            Search::Capacity { .. } => Some(("search", source.at("search"))),
+            Search::Sweep { rates_rps } if !rates_rps.is_empty() => {
+                Some(("search.rates_rps", source.at("search.rates_rps")))
+            }
+            Search::Sweep { .. } => None,
+        };
         let mut hashes = BTreeMap::new();
         let mut groups = Vec::new();
         for (index, point) in points.iter().enumerate() {
@@ -140,7 +147,7 @@ impl Plan {
                     let mut tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
                     prefer_trace(&mut tree, source.traces.as_deref()).map_err(|fault| fail(&fault))?;
                     let capacity = matches!(source.spec.search, Search::Capacity { .. });
-                    effect::check(&tree, &point.settings, capacity).map_err(|fault| fail(&fault))?;
+                    effect::check(&tree, &point.settings, searched).map_err(|fault| fail(&fault))?;
                     let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
                     let scenario = checked(&scenario, capacity, registry)
                         .map_err(|error| fail(&Fault::new(place(source, &tree, &error), error.to_string())))?;

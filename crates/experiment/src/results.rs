@@ -143,6 +143,17 @@ impl Store {
         Ok(())
     }
 
+    /// Removes what was written here since it was opened without results, and the folder where nothing else is in it. What
+    /// cannot be removed stays.
+    pub(crate) fn abandon(self) {
+        drop(self.clear());
+        for name in ["spec.toml", ".lock"] {
+            drop(Self::remove(&self.dir.join(name)));
+        }
+        drop(fs::remove_dir(self.dir.join("cells")));
+        drop(fs::remove_dir(&self.dir));
+    }
+
     /// Removes what was being written when an earlier run was killed.
     fn clear_halves(&self) -> Result<(), SweepError> {
         for name in ["manifest.json", "plan.json", "spec.toml"] {

@@ -1,5 +1,7 @@
 //! Remarks on results that may mislead whoever reads them.
 
+use std::collections::BTreeMap;
+
 use crate::results::CellResult;
 
 /// An overloaded cluster's queue grows by more than this share of the arrivals.
@@ -8,7 +10,7 @@ pub(crate) const DRIFT: f64 = 0.01;
 const SLOWER: f64 = 0.1;
 /// More rejected requests than this share make the times of the others look good.
 const REJECTED: f64 = 0.01;
-/// So many points with the same remark are named one by one; of more, the first.
+/// So many groups with the same remark are named one by one; of more, the first.
 const NAMED: usize = 3;
 
 /// What should be said about the runs of one group.
@@ -27,8 +29,9 @@ pub(crate) fn remarks(results: &[&CellResult]) -> Vec<Remark> {
         return Vec::new();
     }
     if results.iter().all(|r| r.metrics.measured == 0) {
-        let detail = "the warm-up leaves none of the requests that came".to_owned();
-        return vec![Remark { kind: "nothing is measured", detail }];
+        let came = results.iter().any(|r| r.metrics.requests > 0);
+        let detail = if came { "the warm-up leaves none of the requests that came" } else { "no request came" };
+        return vec![Remark { kind: "nothing is measured", detail: detail.to_owned() }];
     }
     let mut remarks = Vec::new();
     let mut say = |kind, detail| remarks.push(Remark { kind, detail });
@@ -51,12 +54,14 @@ pub(crate) fn remarks(results: &[&CellResult]) -> Vec<Remark> {
     }
     let share: Vec<f64> = results.iter().filter_map(|r| arrivals_over_rate(r)).collect();
     let share = share.iter().sum::<f64>() / share.len().max(1) as f64;
-    if share > 0.0 && share < 1.0 - SLOWER {
+    // Of n arrivals chance takes a share of the order of a root of n.
+    let by_chance = 3.0 / libm::sqrt(of_all(|r| r.metrics.measured) as f64);
+    if share > 0.0 && share < 1.0 - by_chance.max(SLOWER) {
         say(
             "arrivals are slower than their rate",
             format!(
-                "{:.0} % of it, as sessions only begin; `arrival_rps` in summary.csv is what was reached, and longer runs and \
-                 warm-ups reach more",
+                "{:.0} % of it; `arrival_rps` in summary.csv is what was reached. Where sessions only begin, longer runs and \
+                 warm-ups reach more; where turns wait for answers, a cluster that keeps up does",
                 100.0 * share
             ),
         );
@@ -94,22 +99,24 @@ fn arrivals_over_rate(result: &CellResult) -> Option<f64> {
     Some(result.diagnosis.arrival_rps? / rate)
 }
 
-/// One line for each remark, the points of a frequent one counted. `all` is how many points there are.
+/// One line for each remark, the groups of a frequent one counted. `all` is how many groups were run: rows of the table.
 pub(crate) fn lines(said: &[(String, Remark)], all: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut told: Vec<&str> = Vec::new();
-    for (whose, Remark { kind, detail }) in said {
-        let count = said.iter().filter(|(_, other)| other.kind == *kind).count();
-        if count <= NAMED {
-            lines.push(format!("{whose}: {kind}: {detail}"));
-        } else if !told.contains(kind) {
-            told.push(kind);
-            lines.push(format!(
-                "{kind} at {count} of {all} points (manifest.json names them), the first: {whose}: {detail}"
-            ));
-        }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, remark) in said {
+        *counts.entry(remark.kind).or_default() += 1;
     }
-    lines
+    let line = |(whose, Remark { kind, detail }): &(String, Remark)| match counts.get_mut(kind).map(std::mem::take)? {
+        // Told already.
+        0 => None,
+        count if count > NAMED => {
+            Some(format!("{kind} in {count} of {all} rows (manifest.json names them), the first: {whose}: {detail}"))
+        }
+        count => {
+            counts.insert(kind, count);
+            Some(format!("{whose}: {kind}: {detail}"))
+        }
+    };
+    said.iter().filter_map(line).collect()
 }
 
 impl std::fmt::Display for Remark {
@@ -131,7 +138,7 @@ mod tests {
             })
             .collect();
         let expected = [
-            "saturated at 5 of 9 points (manifest.json names them), the first: p0: d0",
+            "saturated in 5 of 9 rows (manifest.json names them), the first: p0: d0",
             "p5: few requests are measured: d5",
             "p6: few requests are measured: d6",
         ];

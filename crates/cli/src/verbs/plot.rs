@@ -70,31 +70,31 @@ fn plots(results: &Path) -> PathBuf {
 pub(crate) fn after_sweep(results: &Path, printer: Printer) {
     match plot(results, None, &[PictureFormat::Svg], &Theme::default(), &plots(results)) {
         Ok(files) => {
-            clear_others(&plots(results), &files);
+            tell_others(&plots(results), &files, printer);
             for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "svg")) {
                 printer.note(&format!("figure: {}", file.display()));
             }
         }
-        Err(error) => {
-            clear_others(&plots(results), &[]);
-            printer.note(&format!("no figure: {error}"));
-        }
+        Err(error) => printer.note(&format!("no figure: {error}")),
     }
 }
 
-/// Removes figures that these results do not give any more: those of another plan would stay beside the new ones.
-fn clear_others(plots: &Path, drawn: &[PathBuf]) {
-    let stem = |path: &Path| path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-    let of_ours = |path: &Path| {
-        let kind = stem(path).split("--").next().unwrap_or_default().to_owned();
-        let kinds = ["svg", "pdf", "png", "csv"];
-        FIGURES.iter().any(|def| def.name == kind)
-            && path.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind))
+/// Names figures in the folder that these results do not give: those of another plan stand beside the new ones. They may
+/// be somebody's own, so they stay.
+fn tell_others(plots: &Path, drawn: &[PathBuf], printer: Printer) {
+    let of_figures = |name: &str| {
+        let picture = ["svg", "pdf", "png"].iter().any(|extension| name.ends_with(&format!(".{extension}")));
+        picture && FIGURES.iter().any(|def| name.starts_with(def.name))
     };
-    for path in std::fs::read_dir(plots).into_iter().flatten().flatten().map(|entry| entry.path()) {
-        if of_ours(&path) && !drawn.iter().any(|file| stem(file) == stem(&path)) {
-            // A figure too many is no reason to fail.
-            drop(std::fs::remove_file(path));
-        }
+    let names = std::fs::read_dir(plots).into_iter().flatten().flatten();
+    let mut names: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| {
+        of_figures(name) && !drawn.iter().any(|file| file.file_name().is_some_and(|own| own == &**name))
+    });
+    names.sort();
+    if let Some(first) = names.first() {
+        let more = if names.len() > 1 { format!(" and {} more", names.len() - 1) } else { String::new() };
+        let text = format!("{} has figures that were not drawn from these results: {first}{more}", plots.display());
+        printer.note(&format!("warning: {text}"));
     }
 }

@@ -56,6 +56,8 @@ pub(crate) fn search_plan(runner: &Runner<'_>, outcome: &mut Outcome) -> Result<
 struct Found {
     capacity: Capacity,
     rows: Vec<(f64, RowResult)>,
+    /// Cells failed or were not run: the search ended before it was done.
+    cut: bool,
 }
 
 fn search_group(
@@ -66,13 +68,17 @@ fn search_group(
     start: Option<usize>,
 ) -> Result<Found, SweepError> {
     let mut rows: Vec<(f64, RowResult)> = Vec::new();
+    let mut cut = false;
     let measure = |rate: f64, seeds: &[u64]| -> Result<Vec<Sample>, SweepError> {
         let cells: Vec<_> = seeds.iter().map(|&seed| runner.plan.groups[group].cell_at(rate, seed)).collect();
         let ended = runner.cells(&cells, &vec![true; cells.len()])?;
         rows.retain(|(other, _)| other.total_cmp(&rate).is_ne());
         let mut samples = Vec::new();
         for ((cell, seed), ended) in cells.into_iter().zip(seeds).zip(ended) {
-            let Ended::Done(result) = ended else { return Ok(Vec::new()) };
+            let Ended::Done(result) = ended else {
+                cut = true;
+                return Ok(Vec::new());
+            };
             samples.extend(sample(&result));
             rows.push((rate, RowResult { group, seed: *seed, id: cell.id, result: Some(result) }));
         }
@@ -80,7 +86,7 @@ fn search_group(
     };
     let probes = search(ladder, rule, start, measure)?;
     rows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    Ok(Found { capacity: Capacity::of(group, probes), rows })
+    Ok(Found { capacity: Capacity::of(group, probes), rows, cut })
 }
 
 fn warnings(runner: &Runner<'_>, found: &Found, outcome: &mut Outcome) {
@@ -94,7 +100,9 @@ fn warnings(runner: &Runner<'_>, found: &Found, outcome: &mut Outcome) {
     if !capacity.monotone {
         say("not monotone: a rate passed above one that failed; see probes.csv".to_owned());
     }
-    if let Some(text) = advice(capacity) {
+    if found.cut {
+        say("the search was cut short: cells failed or were not run".to_owned());
+    } else if let Some(text) = advice(capacity) {
         say(format!("the capacity is {text}"));
     }
     let at_lo = found.rows.iter().filter(|(rate, _)| Some(*rate) == capacity.lo_rps);
@@ -106,7 +114,9 @@ fn warnings(runner: &Runner<'_>, found: &Found, outcome: &mut Outcome) {
 
 /// What is known of a capacity that the search did not close in, and what would help.
 fn advice(capacity: &Capacity) -> Option<String> {
-    let undecided = capacity.probes.iter().any(|probe| probe.answer == Answer::Undecided);
+    // Below the lowest rate that failed: what is decided above that changes nothing.
+    let below = |probe: &&Probe| capacity.hi_rps.is_none_or(|hi| probe.rate_rps < hi);
+    let undecided = capacity.probes.iter().filter(below).any(|probe| probe.answer == Answer::Undecided);
     let more = "more seeds (`search.max_seeds`) or longer runs would decide";
     Some(match (capacity.lo_rps, capacity.hi_rps) {
         (Some(_), Some(_)) => return None,
@@ -261,6 +271,7 @@ mod tests {
             (&[Pass, Undecided], "more seeds"),
             (&[Fail, Fail], "lower search.rate_rps.low"),
             (&[Undecided, Fail], "more seeds"),
+            (&[Fail, Undecided], "lower search.rate_rps.low"),
             (&[Undecided], "unknown: no rate could be decided; more seeds"),
         ] {
             assert!(

@@ -8,7 +8,7 @@ use trimtab_sched::Registry;
 
 use super::{Failure, Outcome, Progress, Runner, SweepOptions};
 use crate::plan::Plan;
-use crate::results::{Store, SweepError};
+use crate::results::{Existing, Store, SweepError};
 
 /// Puts the parts of a sharded run together: the results are those of one run of the whole plan. Nothing is simulated.
 pub fn merge(
@@ -17,27 +17,28 @@ pub fn merge(
     options: &SweepOptions,
     progress: &dyn Progress,
 ) -> Result<Outcome, SweepError> {
-    // A merge that fails leaves nothing in the way of the next one.
-    let made_here = !options.out.exists();
-    merged(parts, registry, options, progress).inspect_err(|_| {
-        if made_here {
-            drop(std::fs::remove_dir_all(&options.out));
-        }
-    })
+    let plan = plan_text(parts)?;
+    let store = Store::open(&options.out, options.existing)?;
+    let merged = merged(parts, &plan, registry, &store, options, progress);
+    if matches!(merged, Err(SweepError::Merge(_))) && options.existing != Existing::Resume {
+        // There were no results before, and half a merge would be in the way of the next one.
+        store.abandon();
+    }
+    merged
 }
 
 fn merged(
     parts: &[PathBuf],
+    (text, plan): &(String, Plan),
     registry: &Registry,
+    store: &Store,
     options: &SweepOptions,
     progress: &dyn Progress,
 ) -> Result<Outcome, SweepError> {
     let first = &parts[0];
-    let (text, plan) = plan_text(parts)?;
-    let store = Store::open(&options.out, options.existing)?;
     let mut known_failures = BTreeMap::new();
     for part in parts {
-        if read(&part.join("plan.json"))? != text {
+        if read(&part.join("plan.json"))? != *text {
             let message = format!("{} and {} are parts of different plans", first.display(), part.display());
             return Err(SweepError::Merge(message));
         }
@@ -48,7 +49,7 @@ fn merged(
         known_failures.extend(facts.failures.into_iter().map(|failure| (failure.id.clone(), failure)));
     }
     store.write("spec.toml", read(&first.join("spec.toml"))?.as_bytes())?;
-    let mut runner = Runner::new(&plan, registry, &store, progress, None);
+    let mut runner = Runner::new(plan, registry, store, progress, None);
     (runner.simulate, runner.known_failures) = (false, known_failures);
     runner.run(&store.dir().join("spec.toml").display().to_string(), options)
 }

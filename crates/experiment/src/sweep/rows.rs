@@ -117,14 +117,15 @@ impl Runner<'_> {
 
     /// Remarks on results that may mislead, one line for each group.
     fn warnings(&self, outcome: &mut Outcome) {
-        let mut said = Vec::new();
+        let (mut said, mut run) = (Vec::new(), 0);
         for (index, group) in self.plan.groups.iter().enumerate() {
             let rows = outcome.rows.iter().filter(|row| row.group == index);
             let results: Vec<&CellResult> = rows.filter_map(|row| row.result.as_deref()).collect();
+            run += usize::from(!results.is_empty());
             said.extend(warn::remarks(&results).into_iter().map(|remark| (self.plan.name(group), remark)));
         }
         outcome.warnings.extend(said.iter().map(|(whose, remark)| format!("{whose}: {remark}")));
-        for text in warn::lines(&said, self.plan.groups.len()) {
+        for text in warn::lines(&said, run) {
             self.progress.warn(&text);
         }
     }

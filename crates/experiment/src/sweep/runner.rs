@@ -33,8 +33,8 @@ pub(crate) struct Runner<'a> {
     state: Mutex<State>,
     failures: Mutex<Vec<(String, Failure)>>,
     pub(super) wall: Mutex<BTreeMap<String, f64>>,
-    /// Cells that this run has come to the end of.
-    known: Mutex<BTreeSet<String>>,
+    /// Ids of the cells that this run has asked for.
+    asked: Mutex<BTreeSet<String>>,
     /// Failures of the parts of a merge, by cell.
     pub(super) known_failures: BTreeMap<String, Failure>,
     broken: AtomicBool,
@@ -59,7 +59,7 @@ impl<'a> Runner<'a> {
             state: Mutex::default(),
             failures: Mutex::default(),
             wall: Mutex::default(),
-            known: Mutex::default(),
+            asked: Mutex::default(),
             known_failures: BTreeMap::new(),
             broken: AtomicBool::new(false),
         }
@@ -124,27 +124,32 @@ impl<'a> Runner<'a> {
                 unique.len() - 1
             });
         }
-        let known = lock(&self.known);
-        lock(&self.state).total += unique.iter().filter(|&&index| !known.contains(&cells[index].id)).count();
-        drop(known);
-        let ended: Vec<Ended> =
-            unique.par_iter().with_max_len(1).map(|&index| self.one(&cells[index])).collect::<Result<_, _>>()?;
+        // A search asks again for what it has, with more seeds: that is counted once.
+        let new = |&index: &usize| (index, lock(&self.asked).insert(cells[index].id.clone()));
+        let unique: Vec<(usize, bool)> = unique.iter().map(new).collect();
+        lock(&self.state).total += unique.iter().filter(|(_, new)| *new).count();
+        let ended: Vec<Ended> = unique
+            .par_iter()
+            .with_max_len(1)
+            .map(|&(index, new)| self.one(&cells[index], new))
+            .collect::<Result<_, _>>()?;
         let of =
             |(cell, &mine): (&Cell, &bool)| if mine { ended[first[cell.id.as_str()]].clone() } else { Ended::Skipped };
         Ok(cells.iter().zip(mine).map(of).collect())
     }
 
-    fn one(&self, cell: &Cell) -> Result<Ended, SweepError> {
+    /// Runs or finds a cell, and counts it if it is a new one.
+    fn one(&self, cell: &Cell, new: bool) -> Result<Ended, SweepError> {
         if self.progress.interrupted() || self.broken.load(Ordering::Relaxed) {
             return Ok(Ended::Skipped);
         }
         let output = self.plan.output;
         if let Some(result) = self.store.load(&cell.id).filter(|_| self.store.has(&cell.id, output)) {
-            // A search asks again for what it has, with more seeds.
-            if lock(&self.known).insert(cell.id.clone()) {
-                self.count(|state| state.reused += 1);
-            }
+            self.count(new, |state| state.reused += 1);
             return Ok(Ended::Done(Arc::new(result)));
+        }
+        if lock(&self.failures).iter().any(|(id, _)| *id == cell.id) {
+            return Ok(Ended::Failed);
         }
         if let Some(failure) = self.known_failures.get(&cell.id) {
             return Ok(self.failed(cell, failure.message.clone(), failure.reproduce.clone()));
@@ -164,8 +169,7 @@ impl<'a> Runner<'a> {
                 if let (Some(start), Some(end)) = (start, self.progress.seconds()) {
                     lock(&self.wall).insert(cell.id.clone(), end - start);
                 }
-                lock(&self.known).insert(cell.id.clone());
-                self.count(|state| state.requests += result.metrics.requests);
+                self.count(new, |state| state.requests += result.metrics.requests);
                 Ok(Ended::Done(Arc::new(result)))
             }
             Ok(Err(error)) => Ok(self.failed(cell, error.to_string(), String::new())),
@@ -192,11 +196,14 @@ impl<'a> Runner<'a> {
         let (id, seed) = (cell.id.clone(), cell.scenario.seed);
         let failure = Failure { id, label, seed, message, reproduce };
         lock(&self.failures).push((cell.id.clone(), failure));
-        self.count(|state| state.failed += 1);
+        self.count(true, |state| state.failed += 1);
         Ended::Failed
     }
 
-    fn count(&self, change: impl FnOnce(&mut State)) {
+    fn count(&self, new: bool, change: impl FnOnce(&mut State)) {
+        if !new {
+            return;
+        }
         let state = {
             let mut state = lock(&self.state);
             state.done += 1;

@@ -1,7 +1,9 @@
 //! Parts of a run put together are the whole run.
 
+use std::path::{Path, PathBuf};
+
 use trimtab_experiment::results::{Existing, SweepError};
-use trimtab_experiment::sweep::{Shard, merge};
+use trimtab_experiment::sweep::{Shard, SweepOptions, merge};
 use trimtab_sched::Registry;
 
 use crate::support::{capacity_text, data, folder, options, run, text};
@@ -39,6 +41,33 @@ fn shards_merge_to_the_bytes_of_the_whole() {
     let mixed = merge(&[plain, more], &Registry::default(), &options(&folder.path().join("x"), 1), &()).unwrap_err();
     assert!(mixed.to_string().contains("different plans") && mixed.exit_code() == 2, "{mixed}");
     assert_eq!(Existing::default(), Existing::Refuse);
+}
+
+/// And what was there stays.
+#[test]
+fn half_a_merge_is_not_in_the_way_of_a_whole_one() {
+    let folder = folder(40);
+    let part = |index| {
+        let out = folder.path().join(format!("part-{index}"));
+        run(&text(folder.path()), &out, 2, Some(Shard { index, count: 2 }), &()).unwrap();
+        out
+    };
+    let (half, parts) = (folder.path().join("made"), [1, 2].map(part));
+    std::fs::create_dir(&half).unwrap();
+    std::fs::write(half.join("notes.txt"), "mine").unwrap();
+    let put = |parts: &[PathBuf], out: &Path| {
+        let options = SweepOptions { existing: Existing::Refuse, ..options(out, 2) };
+        merge(parts, &Registry::default(), &options, &())
+    };
+    for _ in 0..2 {
+        put(&parts[..1], &half).expect_err("a part is missing");
+    }
+    put(&parts, &half).unwrap();
+    let before = data(&half);
+    let beside = folder.path().join("nowhere/../made");
+    assert!(matches!(put(&parts, &beside), Err(SweepError::Exists(_))));
+    assert_eq!(before, data(&half));
+    assert!(half.join("notes.txt").exists());
 }
 
 #[test]

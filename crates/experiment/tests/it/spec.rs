@@ -112,7 +112,7 @@ fn what_cannot_be_together_is_shown_where_it_is() {
     let generated =
         text.replace(trace, "kind = \"zipf\"\nlimit = 40").replace("jitter_s = 1.0", "params = { rate = 3.0 }");
     for (spec, line, message) in [
-        (generated.clone(), 14, "workload.params.rate has no effect where `workload.rate` says it"),
+        (generated.clone(), 14, "workload.params.rate has no effect where `search.rates_rps` says it"),
         (text.replace(trace, "").replace("jitter_s = 1.0", ""), 11, "no workload: a generator or a trace is needed"),
         (
             text.replace("[search]", "[signals]\nprefix = \"off\"\n\n[search]").replace("\"random\"", "\"dualmap\""),
@@ -130,6 +130,30 @@ fn what_cannot_be_together_is_shown_where_it_is() {
         assert!(shown.starts_with(&format!("small.toml:{line}:")) && shown.contains(message), "{shown}");
     }
     load(&generated.replace("params = { rate = 3.0 }", ""), &[]).expect("a generator with a rate");
+    // What has an effect, or gives way to what is more particular.
+    let derived = text.replace("kv_tokens = 100_000", "memory_share = 0.8");
+    let groups = text.replace("kv_tokens = 100_000", "kv_tokens = 100_000\ngroup = [{ instances = 2 }]");
+    let grid = |spec: &str, line: &str| spec.replace("\"cluster.instances\" = [2, 3]", line);
+    for (spec, flags) in [
+        (derived.clone(), &["cluster.kv_tokens=50000"][..]),
+        (derived.clone() + "[[case]]\nlabel = \"small\"\nset = { \"cluster.kv_tokens\" = 50000 }\n", &[]),
+        (generated.clone(), &["search.rates_rps=[5.0]"]),
+        (grid(&groups, "\"cluster.memory_share\" = [0.5, 0.9]"), &[]),
+        (grid(&groups, "\"cluster.model\" = [\"qwen2.5-7b\", \"llama-3.1-8b\"]"), &[]),
+        (grid(&text.replace("\"random\"", "\"power-of-d\""), "\"scheduler.params\" = [{}]"), &[]),
+    ] {
+        load(&spec, flags).unwrap_or_else(|error| panic!("{error}"));
+    }
+    for (spec, words) in [
+        (grid(&text, "\"cluster.memory_share\" = [0.5, 0.9]"), "where `cluster.kv_tokens` says it"),
+        (grid(&groups, "\"cluster.kv_tokens\" = [50000, 90000]"), "has its own `kv_tokens`"),
+        (grid(&groups, "\"cluster.instances\" = [2, 3]"), "has its own `instances`"),
+    ] {
+        let shown = load(&spec, &[]).expect_err(words).to_string();
+        assert!(shown.contains(words), "{shown}");
+    }
+    let shown = load(&text, &["cluster.memory_share=0.5"]).expect_err("a flag without effect").to_string();
+    assert!(shown.contains("cluster.memory_share has no effect"), "{shown}");
 }
 
 #[test]

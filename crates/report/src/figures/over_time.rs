@@ -75,13 +75,21 @@ fn means(seeds: &[Vec<FleetWindow>], value: impl Fn(&FleetWindow) -> Option<f64>
     times.into_iter().filter_map(at).collect()
 }
 
-/// Instances as they were counted, at the ends of windows. A count stands until the next one: a line never moves before
-/// what it shows, and the last count is a moment.
+/// Instances as they were counted, at the ends of windows. A count stands until the next one of its seed: a line never
+/// moves before what it shows, and the last count is a moment.
 fn members(seeds: &[Vec<FleetWindow>]) -> Vec<Point> {
-    let counted = means(seeds, |window| Some(f64::from(window.members)));
-    let ends: Vec<f64> = counted.iter().map(|point| point.x.mean + WINDOW_S).collect();
+    let mut ends: Vec<f64> = seeds.iter().flatten().map(|window| window.from_s + WINDOW_S).collect();
+    ends.sort_by(f64::total_cmp);
+    ends.dedup();
+    let standing = |end: f64| {
+        let last = |seed: &Vec<FleetWindow>| {
+            seed.iter().rfind(|window| window.from_s + WINDOW_S <= end).map(|window| f64::from(window.members))
+        };
+        Estimate::of(&seeds.iter().filter_map(last).collect::<Vec<_>>())
+    };
     let until = |at: usize| ends.get(at + 1).copied().unwrap_or(ends[at]);
-    counted.iter().enumerate().map(|(at, point)| Point::over(ends[at], until(at), point.y)).collect()
+    let point = |(at, &end): (usize, &f64)| Some(Point::over(end, until(at), standing(end)?.bare()));
+    ends.iter().enumerate().filter_map(point).collect()
 }
 
 #[cfg(test)]
@@ -110,5 +118,8 @@ mod tests {
         let seeds = [vec![window(0.0, None, 4), window(10.0, None, 3), window(40.0, None, 4)]];
         assert_eq!(steps(&members(&seeds)), [(10.0, 20.0, 4.0, 1), (20.0, 50.0, 3.0, 1), (50.0, 50.0, 4.0, 1)]);
         assert_eq!(steps(&members(&[vec![window(0.0, None, 4)]])), [(10.0, 10.0, 4.0, 1)]);
+        // Seeds whose windows alternate: each count stands on.
+        let seeds = [vec![window(0.0, None, 4), window(20.0, None, 6)], vec![window(10.0, None, 10)]];
+        assert_eq!(steps(&members(&seeds)), [(10.0, 20.0, 4.0, 1), (20.0, 30.0, 7.0, 2), (30.0, 30.0, 8.0, 2)]);
     }
 }
