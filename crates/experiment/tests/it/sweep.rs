@@ -1,5 +1,6 @@
 //! Results land whole, once, and the same whoever computes them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,7 +8,7 @@ use trimtab_experiment::results::{Existing, Store, SweepError};
 use trimtab_experiment::sweep::{Progress, State, SweepOptions, in_cell, sweep};
 use trimtab_sched::{Actions, Arrival, ClusterView, Decision, Registry, Scheduler, SchedulerDef, Signals, no_params};
 
-use crate::support::{data, folder, load, manifest, options, run, text};
+use crate::support::{capacity_text, data, folder, load, manifest, options, run, text};
 
 #[test]
 fn threads_and_interruptions_leave_no_trace() {
@@ -139,6 +140,29 @@ fn a_panic_costs_one_cell() {
     assert_eq!(summary.lines().filter(|line| line.contains(",2,failed,")).count(), 4);
     assert_eq!(manifest(&out)["status"], "partial");
     assert!(!in_cell());
+}
+
+/// Replication asks again for all seeds of a group, and a search for a rate it has tried.
+#[test]
+fn cells_count_once_however_often_they_are_asked_for() {
+    let folder = folder(120);
+    let replicate = "\n[replicate]\nmetric = \"ttft_mean_s\"\nhalf_width = 0.001\nmax_seeds = 6\n";
+    let registry = Registry::default().with(FRAGILE);
+    for (name, spec) in [("more", text(folder.path()) + replicate), ("search", capacity_text(folder.path()))] {
+        let text = spec.replace("kind = \"random\"", "kind = \"fragile\"");
+        let source = trimtab_experiment::spec::Source::parse("fragile.toml".as_ref(), text, &[]).unwrap();
+        let plan = trimtab_experiment::plan::Plan::new(&source, &registry).unwrap();
+        let out = folder.path().join(name);
+        let outcome = sweep(&plan, &source, &registry, &options(&out, 2), &()).unwrap();
+        let ids: BTreeSet<&str> = outcome.failures.iter().map(|failure| &*failure.id).collect();
+        let finished = fs::read_dir(out.join("cells")).unwrap().count();
+        let state = outcome.state;
+        assert!(!ids.is_empty(), "{name}");
+        assert_eq!((ids.len(), ids.len()), (outcome.failures.len(), state.failed), "{name}");
+        assert_eq!((state.done, state.total, state.reused), (finished + ids.len(), finished + ids.len(), 0), "{name}");
+        let cut = outcome.warnings.iter().any(|text| text.contains("coin: the search was cut short"));
+        assert_eq!(cut, name == "search", "{:?}", outcome.warnings);
+    }
 }
 
 #[test]
