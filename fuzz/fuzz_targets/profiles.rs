@@ -22,11 +22,12 @@ fuzz_target!(|bytes: &[u8]| {
         3 => {
             if let Ok(file) = ProfileFile::load(&path) {
                 let text = file.to_toml();
-                let again = ProfileFile::load(&scratch::file("again.toml", text.as_bytes())).expect("what we wrote is sound");
+                let again =
+                    ProfileFile::load(&scratch::file("again.toml", text.as_bytes())).expect("what we wrote is sound");
                 assert_eq!(again.to_toml(), text);
             }
-            scenario.cluster.cost = serde_json::from_value(serde_json::json!({ "kind": "analytic", "profile": name }))
-                .expect("a cost");
+            scenario.cluster.cost =
+                serde_json::from_value(serde_json::json!({ "kind": "analytic", "profile": name })).expect("a cost");
         }
         _ => return,
     }

@@ -6,7 +6,8 @@ mod scratch;
 use libfuzzer_sys::fuzz_target;
 use trimtab_report::{PictureFormat, Theme, plot};
 
-const SUMMARY: &[u8] = b"label,seed,cell,status,rate_rps,requests,ttft_mean_s,ttft_p99_s,slo_attainment,hit_ratio_tokens,load_cv\n\
+const SUMMARY: &[u8] =
+    b"label,seed,cell,status,rate_rps,requests,ttft_mean_s,ttft_p99_s,slo_attainment,hit_ratio_tokens,load_cv\n\
     round-robin,1,aa,ok,2.0,10,0.5,0.9,0.9,0.1,0.3\n\
     round-robin,1,bb,ok,4.0,10,0.7,1.9,0.8,0.1,0.4\n\
     dualmap,1,cc,ok,2.0,10,0.4,0.8,1.0,0.3,0.2\n\
