@@ -17,41 +17,31 @@ pub fn merge(
     options: &SweepOptions,
     progress: &dyn Progress,
 ) -> Result<Outcome, SweepError> {
-    let plan = plan_text(parts)?;
-    let store = Store::open(&options.out, options.existing)?;
-    let merged = merged(parts, &plan, registry, &store, options, progress);
-    if matches!(merged, Err(SweepError::Merge(_))) && options.existing != Existing::Resume {
-        // There were no results before, and half a merge would be in the way of the next one.
-        store.abandon();
-    }
-    merged
-}
-
-fn merged(
-    parts: &[PathBuf],
-    (text, plan): &(String, Plan),
-    registry: &Registry,
-    store: &Store,
-    options: &SweepOptions,
-    progress: &dyn Progress,
-) -> Result<Outcome, SweepError> {
-    let first = &parts[0];
+    let (text, plan) = plan_text(parts)?;
     let mut known_failures = BTreeMap::new();
     for part in parts {
-        if read(&part.join("plan.json"))? != *text {
-            let message = format!("{} and {} are parts of different plans", first.display(), part.display());
+        if read(&part.join("plan.json"))? != text {
+            let message = format!("{} and {} are parts of different plans", parts[0].display(), part.display());
             return Err(SweepError::Merge(message));
         }
-        store.adopt(part)?;
         let manifest = part.join("manifest.json");
         let facts: Facts = serde_json::from_str(&read(&manifest)?)
             .map_err(|error| SweepError::Merge(format!("{}: {error}", manifest.display())))?;
         known_failures.extend(facts.failures.into_iter().map(|failure| (failure.id.clone(), failure)));
     }
-    store.write("spec.toml", read(&first.join("spec.toml"))?.as_bytes())?;
-    let mut runner = Runner::new(plan, registry, store, progress, None);
-    (runner.simulate, runner.known_failures) = (false, known_failures);
-    runner.run(&store.dir().join("spec.toml").display().to_string(), options)
+    let spec = read(&parts[0].join("spec.toml"))?;
+    let store = Store::open(&options.out, options.existing)?;
+    let merged = store.write("spec.toml", spec.as_bytes()).and_then(|()| {
+        parts.iter().try_for_each(|part| store.adopt(part))?;
+        let mut runner = Runner::new(&plan, registry, &store, progress, None);
+        (runner.simulate, runner.known_failures) = (false, known_failures);
+        runner.run(&store.dir().join("spec.toml").display().to_string(), options)
+    });
+    if matches!(merged, Err(SweepError::Merge(_))) && options.existing != Existing::Resume {
+        // There were no results before, and half a merge would be in the way of the next one.
+        store.abandon();
+    }
+    merged
 }
 
 /// The plan that results folders are parts of.

@@ -38,8 +38,13 @@ fn shards_merge_to_the_bytes_of_the_whole() {
         assert!(matches!(&lacking, SweepError::Merge(text) if text.contains("in none of the parts")), "{lacking}");
     }
     let (plain, more) = (folder.path().join("plain-1"), folder.path().join("more-1"));
-    let mixed = merge(&[plain, more], &Registry::default(), &options(&folder.path().join("x"), 1), &()).unwrap_err();
+    let mine = folder.path().join("mine");
+    std::fs::create_dir(&mine).unwrap();
+    std::fs::write(mine.join("spec.toml"), "mine").unwrap();
+    let refuse = SweepOptions { existing: Existing::Refuse, ..options(&mine, 1) };
+    let mixed = merge(&[plain, more], &Registry::default(), &refuse, &()).unwrap_err();
     assert!(mixed.to_string().contains("different plans") && mixed.exit_code() == 2, "{mixed}");
+    assert_eq!(std::fs::read(mine.join("spec.toml")).unwrap(), b"mine", "nothing is touched for such parts");
     assert_eq!(Existing::default(), Existing::Refuse);
 }
 
