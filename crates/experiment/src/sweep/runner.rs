@@ -148,7 +148,7 @@ impl<'a> Runner<'a> {
             self.count(new, |state| state.reused += 1);
             return Ok(Ended::Done(Arc::new(result)));
         }
-        if lock(&self.failures).iter().any(|(id, _)| *id == cell.id) {
+        if !new && lock(&self.failures).iter().any(|(id, _)| *id == cell.id) {
             return Ok(Ended::Failed);
         }
         if let Some(failure) = self.known_failures.get(&cell.id) {
