@@ -84,6 +84,17 @@ pub fn type_in_words(name: &str) -> &str {
     }
 }
 
+/// What was probably meant by an unknown key or value, or everything there is.
+pub fn suggestion(wanted: &str, known: &[&str]) -> String {
+    // A unit left out is the likeliest slip, and more edits than a typing error.
+    let without_unit = known.iter().copied().find(|name| name.strip_prefix(wanted).is_some_and(|u| u.starts_with('_')));
+    match without_unit.or_else(|| nearest_name(wanted, known.iter().copied())) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None if known.is_empty() => "; nothing is known here".into(),
+        None => format!("; known: {}", known.join(", ")),
+    }
+}
+
 fn unknown(name: &str, known: &[&str]) -> String {
     match nearest_name(name, known.iter().copied()) {
         Some(near) => format!("unknown parameter `{name}`; did you mean `{near}`?"),

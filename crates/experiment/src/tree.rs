@@ -5,8 +5,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess
 use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use trimtab_core::nearest_name;
-use trimtab_core::params::type_in_words;
+use trimtab_core::params::{suggestion, type_in_words};
 
 /// Keys of a dotted path: many more than any value has above it, and few enough to go down one by one.
 const DEEPEST: usize = 64;
@@ -239,17 +238,6 @@ impl de::Error for Fault {
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::custom(format!("unknown value `{variant}`{}", suggestion(variant, expected)))
-    }
-}
-
-/// What was probably meant, or everything there is.
-fn suggestion(wanted: &str, known: &[&str]) -> String {
-    // A unit left out is the likeliest slip, and more edits than a typing error.
-    let without_unit = known.iter().copied().find(|name| name.strip_prefix(wanted).is_some_and(|u| u.starts_with('_')));
-    match without_unit.or_else(|| nearest_name(wanted, known.iter().copied())) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None if known.is_empty() => "; nothing is known here".into(),
-        None => format!("; known: {}", known.join(", ")),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use trimtab_core::nearest_name;
+use trimtab_core::params::{suggestion, type_in_words};
 
 /// A theme that cannot be used.
 #[derive(Debug)]
@@ -57,27 +57,14 @@ fn in_words(message: &str) -> String {
         return format!("unknown value {variant}{}", suggestion(variant.trim_matches('`'), &names));
     }
     let expected = match expected {
-        "f64" => "a number",
-        "usize" | "u32" => "a whole number that is not negative",
         "a boolean" => "true or false",
         "a string" => "text in quotes",
         "a sequence" => "a list such as [4, 2]",
         "a map" => "a table of keys",
-        other if other.starts_with("struct ") => "a table of keys",
-        other => other,
+        other => type_in_words(other),
     };
     let found = what.strip_prefix("invalid type: ").or_else(|| what.strip_prefix("invalid value: "));
     found.map_or_else(|| message.to_owned(), |found| format!("{expected} is needed here, not {found}"))
-}
-
-/// What was probably meant, or everything there is.
-fn suggestion(wanted: &str, known: &[&str]) -> String {
-    // A unit left out is more than a typing error.
-    let unit = known.iter().copied().find(|name| name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('_')));
-    match unit.or_else(|| nearest_name(wanted, known.iter().copied())) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => format!("; known: {}", known.join(", ")),
-    }
 }
 
 #[cfg(test)]
