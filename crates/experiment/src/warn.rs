@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::results::CellResult;
+use crate::stats::t_interval;
 
 /// An overloaded cluster's queue grows by more than this share of the arrivals.
 pub(crate) const DRIFT: f64 = 0.01;
@@ -13,7 +14,7 @@ const REJECTED: f64 = 0.01;
 /// So many groups with the same remark are named one by one; of more, the first.
 const NAMED: usize = 3;
 
-/// What should be said about the runs of one group.
+/// A remark on the runs of one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remark {
     /// The same words for all groups.
@@ -24,8 +25,7 @@ pub(crate) struct Remark {
 
 /// What should be said about the runs of one group.
 pub(crate) fn remarks(results: &[&CellResult]) -> Vec<Remark> {
-    let n = results.len();
-    if n == 0 {
+    if results.is_empty() {
         return Vec::new();
     }
     if results.iter().all(|r| r.metrics.measured == 0) {
@@ -33,63 +33,71 @@ pub(crate) fn remarks(results: &[&CellResult]) -> Vec<Remark> {
         let detail = if came { "the warm-up leaves none of the requests that came" } else { "no request came" };
         return vec![Remark { kind: "nothing is measured", detail: detail.to_owned() }];
     }
-    let mut remarks = Vec::new();
-    let mut say = |kind, detail| remarks.push(Remark { kind, detail });
+    let all = [
+        ("saturated", saturated(results)),
+        ("requests are rejected", rejected(results)),
+        ("arrivals are slower than their rate", slower(results)),
+        ("the warm-up is too short", cold(results)),
+        ("few requests are measured", few(results)),
+        ("all seeds give the same numbers", same(results)),
+    ];
+    all.into_iter().filter_map(|(kind, detail)| Some(Remark { kind, detail: detail? })).collect()
+}
+
+fn saturated(results: &[&CellResult]) -> Option<String> {
+    let n = results.len();
     let growing = results.iter().filter(|r| r.diagnosis.drift_share().is_some_and(|share| share > DRIFT)).count();
-    if growing * 2 > n {
-        say(
-            "saturated",
-            format!(
-                "the queue grows to the end in {growing} of {n} runs, so that times depend on the length of the run"
-            ),
-        );
-    }
-    let of_all = |f: fn(&CellResult) -> u64| results.iter().map(|r| f(r)).sum::<u64>();
-    let rejected = of_all(|r| r.metrics.rejected) as f64 / of_all(|r| r.metrics.requests).max(1) as f64;
-    if rejected > REJECTED {
-        say(
-            "requests are rejected",
-            format!("{:.0} % miss every objective, and times are of the others", 100.0 * rejected),
-        );
-    }
-    let share: Vec<f64> = results.iter().filter_map(|r| arrivals_over_rate(r)).collect();
-    let share = share.iter().sum::<f64>() / share.len().max(1) as f64;
+    (growing * 2 > n).then(|| {
+        format!("the queue grows to the end in {growing} of {n} runs, so that times depend on the length of the run")
+    })
+}
+
+fn of_all(results: &[&CellResult], of: fn(&CellResult) -> u64) -> f64 {
+    results.iter().map(|r| of(r)).sum::<u64>() as f64
+}
+
+fn rejected(results: &[&CellResult]) -> Option<String> {
+    let share = of_all(results, |r| r.metrics.rejected) / of_all(results, |r| r.metrics.requests);
+    (share > REJECTED).then(|| format!("{:.0} % miss every objective, and times are of the others", 100.0 * share))
+}
+
+fn slower(results: &[&CellResult]) -> Option<String> {
+    let shares: Vec<f64> = results.iter().filter_map(|r| arrivals_over_rate(r)).collect();
+    let share = t_interval(&shares)?.mean;
     // Of n arrivals chance takes a share of the order of a root of n.
-    let by_chance = 3.0 / libm::sqrt(of_all(|r| r.metrics.measured) as f64);
-    if share > 0.0 && share < 1.0 - by_chance.max(SLOWER) {
-        say(
-            "arrivals are slower than their rate",
-            format!(
-                "{:.0} % of it; `arrival_rps` in summary.csv is what was reached. Where sessions only begin, longer runs and \
-                 warm-ups reach more; where turns wait for answers, a cluster that keeps up does",
-                100.0 * share
-            ),
-        );
-    }
+    let by_chance = 3.0 / libm::sqrt(of_all(results, |r| r.metrics.measured));
+    (share < 1.0 - by_chance.max(SLOWER)).then(|| {
+        format!(
+            "{:.0} % of it; `arrival_rps` in summary.csv is what was reached. Where sessions only begin, longer runs and \
+             warm-ups reach more; where turns wait for answers, a cluster that keeps up does",
+            100.0 * share
+        )
+    })
+}
+
+fn cold(results: &[&CellResult]) -> Option<String> {
+    let n = results.len();
     let warm = |r: &&&CellResult| {
         let left_out = r.metrics.requests - r.metrics.measured;
         r.diagnosis.steady_after.is_some_and(|steady| steady > left_out)
     };
     let late = results.iter().filter(warm).count();
-    if late * 2 > n {
-        let most = results.iter().filter_map(|r| r.diagnosis.steady_after).max().unwrap_or(0);
-        say(
-            "the warm-up is too short",
-            format!("in {late} of {n} runs; by MSER-5, leave out the first {most} requests (`warmup_requests`)"),
-        );
-    }
-    let slim = results.iter().map(|r| r.metrics.measured).min().unwrap_or(0);
-    if slim < 100 {
-        say("few requests are measured", format!("only {slim}, so that their 99th percentile is their maximum"));
-    }
-    if n > 1 && results.iter().all(|r| r.metrics == results[0].metrics) {
-        let mut detail = "so the intervals say nothing".to_owned();
-        if results[0].scenario.workload.kind.is_none() {
-            detail += ": a trace is replayed as it is unless `workload.jitter_s` or `workload.keep_sessions` is set";
-        }
-        say("all seeds give the same numbers", detail);
-    }
-    remarks
+    let most = results.iter().filter_map(|r| r.diagnosis.steady_after).max().unwrap_or(0);
+    (late * 2 > n)
+        .then(|| format!("in {late} of {n} runs; by MSER-5, leave out the first {most} requests (`warmup_requests`)"))
+}
+
+fn few(results: &[&CellResult]) -> Option<String> {
+    let least = results.iter().map(|r| r.metrics.measured).min()?;
+    (least < 100).then(|| format!("only {least}, so that their 99th percentile is their maximum"))
+}
+
+fn same(results: &[&CellResult]) -> Option<String> {
+    let trace = results[0].scenario.workload.kind.is_none();
+    (results.len() > 1 && results.iter().all(|r| r.metrics == results[0].metrics)).then(|| {
+        let why = ": a trace is replayed as it is unless `workload.jitter_s` or `workload.keep_sessions` is set";
+        format!("so the intervals say nothing{}", if trace { why } else { "" })
+    })
 }
 
 /// Measured arrivals over the rate that was asked for, of generators: a trace is rescaled to it exactly.

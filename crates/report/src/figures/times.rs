@@ -165,6 +165,7 @@ mod tests {
         assert!(thinned.len() <= POINTS + 1);
         assert_eq!(thinned.last().map(|point| (point.x.mean, point.y.mean)), Some((10_000.0, 100.0)));
     }
+
     #[test]
     fn panels_of_one_figure_have_one_scale() {
         let panel = |low: f64, high: f64| Panel {
