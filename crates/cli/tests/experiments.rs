@@ -209,6 +209,26 @@ fn a_plan_is_checked_without_running_it() {
 }
 
 #[test]
+fn generators_that_stand_for_a_trace_say_so() {
+    let bench = Bench::new(&SPEC.replace("limit = 300", "limit = 300\nreal = { trace = \"day.jsonl\" }"));
+    let said = |args: &[&str], traces: Option<&str>| {
+        let mut command = bench.trimtab(args);
+        command.env_remove("TRIMTAB_TRACES").envs(traces.map(|folder| ("TRIMTAB_TRACES", folder)));
+        String::from_utf8(command.assert().success().get_output().stderr.clone()).expect("text")
+    };
+    fs::create_dir(bench.path("traces")).expect("a folder");
+    let check = ["check", "spec.toml"];
+    assert_eq!(said(&check, None), "a generator stands for day.jsonl: TRIMTAB_TRACES names no folder\n");
+    assert!(said(&check, Some("traces")).contains("it is not in traces, which TRIMTAB_TRACES names"));
+    assert!(said(&["sweep", "spec.toml"], None).starts_with("a generator stands for day.jsonl"));
+    assert_eq!(said(&["check", "spec.toml", "-q"], None), "");
+    let at =
+        |ms: u32| format!("{{\"timestamp\": {ms}, \"input_length\": 1, \"output_length\": 1, \"hash_ids\": [0]}}\n");
+    fs::write(bench.path("traces/day.jsonl"), at(0) + &at(1000)).expect("a trace");
+    assert_eq!(said(&check, Some("traces")), "");
+}
+
+#[test]
 fn what_editors_and_shells_need() {
     let bench = Bench::new(SPEC);
     let (out, _) = bench.ends(&["schema"], 0);

@@ -1,8 +1,11 @@
 //! From what was written to what will be run: everything resolved, checked and expanded before anything is simulated.
 
+mod place;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use place::place;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trimtab_engine::{Stepping, build_context};
@@ -11,7 +14,6 @@ use trimtab_workload::generator_by_name;
 
 use crate::build::ScenarioError;
 use crate::capacity::ladder;
-use crate::catalog::CatalogError;
 use crate::effect;
 use crate::scenario::Scenario;
 use crate::simulate::{RunError, check_foresight};
@@ -43,6 +45,9 @@ pub struct Plan {
     pub grid: Vec<String>,
     /// What is run with every seed, by point, then rate, then scheduler.
     pub groups: Vec<Group>,
+    /// Real traces that are not at hand, so that generators stand for them.
+    #[serde(skip)]
+    pub generated: BTreeSet<String>,
 }
 
 /// Cells that differ in nothing but their seed.
@@ -141,11 +146,12 @@ impl Plan {
         };
         let mut hashes = BTreeMap::new();
         let mut groups = Vec::new();
+        let mut generated = BTreeSet::new();
         for (index, point) in points.iter().enumerate() {
             for &rate in &rates {
                 for (label, scheduler) in &schedulers {
                     let mut tree = scenario_tree(&source.root, scheduler, point, rate).map_err(|fault| fail(&fault))?;
-                    prefer_trace(&mut tree, source.traces.as_deref()).map_err(|fault| fail(&fault))?;
+                    generated.extend(prefer_trace(&mut tree, source.traces.as_deref()).map_err(|fault| fail(&fault))?);
                     let capacity = matches!(source.spec.search, Search::Capacity { .. });
                     effect::check(&tree, &point.settings, searched).map_err(|fault| fail(&fault))?;
                     let scenario = tree.read::<Scenario>().map_err(|fault| fail(&fault))?;
@@ -176,6 +182,7 @@ impl Plan {
             paths,
             grid,
             groups,
+            generated,
         })
     }
 
@@ -435,12 +442,14 @@ fn scenario_tree(root: &Node, scheduler: &Node, point: &Point, rate: Option<f64>
     Ok(tree)
 }
 
-/// Puts the trace that a generator stands for in its place, if it is at hand.
-fn prefer_trace(tree: &mut Node, traces: Option<&Path>) -> Result<(), Fault> {
-    let Some(mut workload) = tree.take("workload") else { return Ok(()) };
+/// Puts the trace that a generator stands for in its place, if it is at hand; else says its name.
+fn prefer_trace(tree: &mut Node, traces: Option<&Path>) -> Result<Option<String>, Fault> {
+    let Some(mut workload) = tree.take("workload") else { return Ok(None) };
+    let mut absent = None;
     if let Some(real) = workload.node.take("real") {
         let name = real.node.get("trace").map(Node::to_json);
-        let file = traces.zip(name.as_ref().and_then(Value::as_str)).map(|(folder, name)| folder.join(name));
+        let name = name.as_ref().and_then(Value::as_str);
+        let file = traces.zip(name).map(|(folder, name)| folder.join(name));
         if let Some(file) = file.filter(|file| file.exists()) {
             workload.node.take("kind");
             workload.node.take("params");
@@ -449,9 +458,12 @@ fn prefer_trace(tree: &mut Node, traces: Option<&Path>) -> Result<(), Fault> {
             }
             let file = Node { at: real.at, value: Tree::Text(file.display().to_string()) };
             workload.node.set("trace", real.at, file)?;
+        } else {
+            absent = name.map(str::to_owned);
         }
     }
-    tree.set("workload", workload.at, workload.node)
+    tree.set("workload", workload.at, workload.node)?;
+    Ok(absent)
 }
 
 /// Builds everything once, so that nothing can fail later that could have been known before. Fills in what was left out.
@@ -492,29 +504,4 @@ fn hashed(mut scenario: Scenario, hashes: &mut BTreeMap<PathBuf, String>) -> Res
     }
     scenario.workload.sha256 = Some(found);
     Ok(scenario)
-}
-
-/// The parameter that an error names, or all of them.
-fn parameter(tree: &Node, of: &str, detail: &str) -> At {
-    let params = tree.get(of).and_then(|s| s.get("params"));
-    let named = params.into_iter().flat_map(Node::entries).find(|e| detail.contains(&format!("`{}`", e.key)));
-    named.map_or_else(|| tree.locate(&format!("{of}.params")), |e| e.at)
-}
-
-/// Where the value stands that an error is about.
-fn place(source: &Source, tree: &Node, error: &RunError) -> At {
-    match error {
-        // The tree has one, with the rate that a search gave it.
-        RunError::Workload(_) => source.at("workload"),
-        RunError::Field { field: "workload.params", detail } => parameter(tree, "workload", detail),
-        RunError::Scenario(ScenarioError::Invalid { field, .. }) | RunError::Field { field, .. } => tree.locate(field),
-        RunError::Scenario(ScenarioError::Scheduler { .. }) => tree.locate("scheduler.kind"),
-        RunError::Scenario(ScenarioError::Params { detail, .. }) => parameter(tree, "scheduler", detail),
-        RunError::Scenario(ScenarioError::Catalog(CatalogError::Unknown { kind, .. })) => {
-            tree.locate(&format!("cluster.{kind}"))
-        }
-        RunError::Scenario(ScenarioError::Catalog(_)) => tree.locate("cluster.model"),
-        RunError::Scenario(ScenarioError::Signals(_)) => tree.locate("signals"),
-        _ => tree.locate("workload"),
-    }
 }

@@ -7,7 +7,7 @@ use crate::exit::Failure;
 use crate::printer::Printer;
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
-    let loaded = experiment::load(&args.spec, &args.set)?;
+    let loaded = experiment::load(&args.spec, &args.set, printer)?;
     if !matches!(loaded.plan.search, Search::Capacity { .. }) {
         return Err(Failure::usage(format!(
             "{}: nothing to search\nhint: say where to look, in the spec or as `--set 'search={{kind = \"capacity\", \

@@ -49,7 +49,7 @@ struct Document<'a> {
 
 #[expect(clippy::disallowed_methods, reason = "an estimate of the simulator's own speed")]
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
-    let plan = load(&args.spec, &args.set)?.plan;
+    let plan = load(&args.spec, &args.set, printer)?.plan;
     if args.print_plan {
         return printer.json(&plan);
     }

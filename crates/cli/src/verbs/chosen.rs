@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use trimtab_core::{PrefixForest, Request, RequestId, SimTime};
 use trimtab_engine::Stepping;
 use trimtab_experiment::overrides::{Override, overridden};
-use trimtab_experiment::plan::Plan;
 use trimtab_experiment::scenario::Scenario;
-use trimtab_experiment::spec::Source;
 use trimtab_experiment::traces::file_sha256;
 use trimtab_experiment::workload;
 use trimtab_sched::Registry;
 
+use super::experiment::{Loaded, load};
 use super::flags::Flags;
 use crate::exit::Failure;
 use crate::printer::Printer;
@@ -42,8 +41,8 @@ pub(crate) struct Chosen {
 
 impl Chosen {
     /// What to simulate, with all that follows from it. Everything is checked before anything is read.
-    pub(crate) fn scenario(&self, registry: &Registry) -> Result<Scenario, Failure> {
-        let scenario = self.written(registry)?;
+    pub(crate) fn scenario(&self, registry: &Registry, printer: Printer) -> Result<Scenario, Failure> {
+        let scenario = self.written(printer)?;
         workload::check(&scenario.workload, false)?;
         scenario.scheduler_def(registry)?;
         scenario.cluster_config(Stepping::default(), false)?;
@@ -59,7 +58,7 @@ impl Chosen {
         Ok(scenario)
     }
 
-    fn written(&self, registry: &Registry) -> Result<Scenario, Failure> {
+    fn written(&self, printer: Printer) -> Result<Scenario, Failure> {
         let mut overrides = self.flags.0.clone();
         // With a spec, `--set` is about the spec.
         let set = if self.spec.is_some() { &[][..] } else { &self.set };
@@ -80,7 +79,7 @@ impl Chosen {
             }
         }
         let base = match &self.spec {
-            Some(spec) => self.cell(spec, registry)?,
+            Some(spec) => self.cell(spec, printer)?,
             None => Scenario::default(),
         };
         // For a generator, the arrival process is a parameter.
@@ -97,9 +96,8 @@ impl Chosen {
         overridden(&base, &overrides).map_err(Failure::usage)
     }
 
-    fn cell(&self, spec: &Path, registry: &Registry) -> Result<Scenario, Failure> {
-        let source = Source::load(spec, &self.set).map_err(|error| Failure::of(error.exit_code(), error))?;
-        let plan = Plan::new(&source, registry).map_err(|error| Failure::of(error.exit_code(), error))?;
+    fn cell(&self, spec: &Path, printer: Printer) -> Result<Scenario, Failure> {
+        let Loaded { source, plan } = load(spec, &self.set, printer)?;
         let listed = format!("hint: `trimtab check {} --cells` lists them", spec.display());
         let id = self.cell.as_deref().unwrap_or_default();
         let mut found = plan.cell(id).map(|cell| cell.scenario);

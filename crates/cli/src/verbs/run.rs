@@ -73,7 +73,7 @@ struct Document<'a> {
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
     let registry = Registry::default();
-    let scenario = args.chosen.scenario(&registry)?;
+    let scenario = args.chosen.scenario(&registry, printer)?;
     for path in [&args.requests_out, &args.decisions_out, &args.load_out].into_iter().flatten() {
         claim(path)?;
     }

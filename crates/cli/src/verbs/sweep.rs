@@ -5,5 +5,5 @@ use crate::exit::Failure;
 use crate::printer::Printer;
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
-    experiment::run(args, &experiment::load(&args.spec, &args.set)?, printer)
+    experiment::run(args, &experiment::load(&args.spec, &args.set, printer)?, printer)
 }

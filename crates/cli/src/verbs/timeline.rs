@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<(), Failure> {
         name => return Err(Failure::usage(format!("--out {name}: expected a name that ends in .json or .json.gz"))),
     };
     let registry = Registry::default();
-    let scenario = args.chosen.scenario(&registry)?;
+    let scenario = args.chosen.scenario(&registry, printer)?;
     // Shown to be writable before anything is simulated; what was there stays until there is something else.
     let partial = args.out.with_added_extension("partial");
     let failed = |error: io::Error| Failure::data(format!("cannot write {}: {error}", args.out.display()));

@@ -326,15 +326,18 @@ fn a_generator_gives_way_to_the_trace_that_it_stands_for() {
     let with = |traces: Option<&std::path::Path>| {
         let (mut source, _) = load(&spec, &[]).unwrap();
         source.traces = traces.map(Into::into);
-        Plan::new(&source, &Registry::default()).unwrap().groups[0].scenario.workload.clone()
+        let plan = Plan::new(&source, &Registry::default()).unwrap();
+        (plan.groups[0].scenario.workload.clone(), plan.generated.into_iter().collect::<Vec<_>>())
     };
     let elsewhere = tempfile::tempdir().unwrap();
     for absent in [None, Some(elsewhere.path())] {
-        let generated = with(absent);
+        let (generated, instead_of) = with(absent);
+        assert_eq!(instead_of, ["trace.jsonl"]);
         assert_eq!((generated.kind.as_deref(), generated.trace, generated.jitter_s), (Some("zipf"), None, None));
         assert_eq!(generated.real, None, "nothing of it is left in a cell");
     }
-    let replayed = with(Some(folder.path()));
+    let (replayed, instead_of) = with(Some(folder.path()));
+    assert!(instead_of.is_empty());
     assert_eq!((replayed.kind, replayed.limit, replayed.jitter_s), (None, Some(20), Some(0.5)));
     assert_eq!(replayed.trace, Some(folder.path().join("trace.jsonl")));
     assert!(replayed.sha256.is_some());
