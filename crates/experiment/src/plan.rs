@@ -46,7 +46,7 @@ pub struct Plan {
     /// What is run with every seed, by point, then rate, then scheduler.
     pub groups: Vec<Group>,
     /// Real traces that are not at hand, so that generators stand for them.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub generated: BTreeSet<String>,
 }
 

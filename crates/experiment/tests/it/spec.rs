@@ -327,6 +327,7 @@ fn a_generator_gives_way_to_the_trace_that_it_stands_for() {
         let (mut source, _) = load(&spec, &[]).unwrap();
         source.traces = traces.map(Into::into);
         let plan = Plan::new(&source, &Registry::default()).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&serde_json::to_string(&plan).unwrap()).unwrap(), plan);
         (plan.groups[0].scenario.workload.clone(), plan.generated.into_iter().collect::<Vec<_>>())
     };
     let elsewhere = tempfile::tempdir().unwrap();
