@@ -218,9 +218,9 @@ fn generators_that_stand_for_a_trace_say_so() {
     };
     fs::create_dir(bench.path("traces")).expect("a folder");
     let check = ["check", "spec.toml"];
-    assert_eq!(said(&check, None), "a generator stands for day.jsonl: TRIMTAB_TRACES names no folder\n");
+    assert_eq!(said(&check, None), "spec.toml: a generator stands for day.jsonl: TRIMTAB_TRACES names no folder\n");
     assert!(said(&check, Some("traces")).contains("it is not in traces, which TRIMTAB_TRACES names"));
-    assert!(said(&["sweep", "spec.toml"], None).starts_with("a generator stands for day.jsonl"));
+    assert!(said(&["sweep", "spec.toml"], None).starts_with("spec.toml: a generator stands for day.jsonl"));
     assert_eq!(said(&["check", "spec.toml", "-q"], None), "");
     let at =
         |ms: u32| format!("{{\"timestamp\": {ms}, \"input_length\": 1, \"output_length\": 1, \"hash_ids\": [0]}}\n");

@@ -458,7 +458,7 @@ fn prefer_trace(tree: &mut Node, traces: Option<&Path>) -> Result<Option<String>
             }
             let file = Node { at: real.at, value: Tree::Text(file.display().to_string()) };
             workload.node.set("trace", real.at, file)?;
-        } else {
+        } else if workload.node.get("kind").is_some() {
             absent = name.map(str::to_owned);
         }
     }

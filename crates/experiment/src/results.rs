@@ -143,13 +143,11 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what was written here since it was opened without results, and the folder where nothing else is in it. What
+    /// Removes the results written here since it was opened without any, and the folder where nothing else is in it. What
     /// cannot be removed stays.
     pub(crate) fn abandon(self) {
         drop(self.clear());
-        for name in ["spec.toml", ".lock"] {
-            drop(Self::remove(&self.dir.join(name)));
-        }
+        drop(Self::remove(&self.dir.join(".lock")));
         drop(fs::remove_dir(self.dir.join("cells")));
         drop(fs::remove_dir(&self.dir));
     }

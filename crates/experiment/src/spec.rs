@@ -290,7 +290,7 @@ impl Source {
             Ok(spec) => spec,
             Err(fault) => return Err(blame(&text, &overrides).unwrap_or_else(|| show(&fault))),
         };
-        let traces = std::env::var_os("TRIMTAB_TRACES").map(PathBuf::from);
+        let traces = std::env::var_os("TRIMTAB_TRACES").filter(|folder| !folder.is_empty()).map(PathBuf::from);
         Ok(Self { path: path.into(), spec, traces, root, text, set: set.to_vec() })
     }
 

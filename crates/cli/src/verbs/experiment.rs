@@ -70,11 +70,11 @@ pub(crate) fn load(spec: &Path, set: &[String], printer: Printer) -> Result<Load
     let source = Source::load(spec, set).map_err(|error| Failure::of(error.exit_code(), error))?;
     let plan = Plan::new(&source, &Registry::default()).map_err(|error| Failure::of(error.exit_code(), error))?;
     for trace in &plan.generated {
-        let whose = source.traces.as_ref().map_or_else(
+        let why = source.traces.as_ref().map_or_else(
             || "TRIMTAB_TRACES names no folder".to_owned(),
             |folder| format!("it is not in {}, which TRIMTAB_TRACES names", folder.display()),
         );
-        printer.note(&format!("a generator stands for {trace}: {whose}"));
+        printer.note(&format!("{}: a generator stands for {trace}: {why}", spec.display()));
     }
     Ok(Loaded { source, plan })
 }

@@ -17,6 +17,10 @@ pub fn merge(
     options: &SweepOptions,
     progress: &dyn Progress,
 ) -> Result<Outcome, SweepError> {
+    let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    if options.existing == Existing::Replace && parts.iter().any(|part| same(part, &options.out)) {
+        return Err(SweepError::Merge(format!("{} is one of the parts", options.out.display())));
+    }
     let (text, plan) = plan_text(parts)?;
     let mut known_failures = BTreeMap::new();
     for part in parts {
@@ -31,11 +35,11 @@ pub fn merge(
     }
     let spec = read(&parts[0].join("spec.toml"))?;
     let store = Store::open(&options.out, options.existing)?;
-    let merged = store.write("spec.toml", spec.as_bytes()).and_then(|()| {
-        parts.iter().try_for_each(|part| store.adopt(part))?;
+    let merged = parts.iter().try_for_each(|part| store.adopt(part)).and_then(|()| {
         let mut runner = Runner::new(&plan, registry, &store, progress, None);
         (runner.simulate, runner.known_failures) = (false, known_failures);
-        runner.run(&store.dir().join("spec.toml").display().to_string(), options)
+        let outcome = runner.run(&store.dir().join("spec.toml").display().to_string(), options)?;
+        store.write("spec.toml", spec.as_bytes()).map(|()| outcome)
     });
     if matches!(merged, Err(SweepError::Merge(_))) && options.existing != Existing::Resume {
         // There were no results before, and half a merge would be in the way of the next one.

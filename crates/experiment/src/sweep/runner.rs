@@ -31,7 +31,8 @@ pub(crate) struct Runner<'a> {
     /// A merge must find every cell.
     pub(super) simulate: bool,
     state: Mutex<State>,
-    failures: Mutex<Vec<(String, Failure)>>,
+    /// By cell.
+    failures: Mutex<BTreeMap<String, Failure>>,
     pub(super) wall: Mutex<BTreeMap<String, f64>>,
     /// Ids of the cells that this run has asked for.
     asked: Mutex<BTreeSet<String>>,
@@ -90,9 +91,7 @@ impl<'a> Runner<'a> {
         })?;
         outcome.state = *lock(&self.state);
         outcome.interrupted = self.progress.interrupted();
-        let mut failures = std::mem::take(&mut *lock(&self.failures));
-        failures.sort_by(|a, b| a.0.cmp(&b.0));
-        outcome.failures = failures.into_iter().map(|(_, failure)| failure).collect();
+        outcome.failures = std::mem::take(&mut *lock(&self.failures)).into_values().collect();
         for failure in outcome.failures.iter_mut().filter(|failure| failure.reproduce.is_empty()) {
             failure.reproduce = format!("trimtab run {spec} --cell {}", failure.id);
         }
@@ -148,7 +147,7 @@ impl<'a> Runner<'a> {
             self.count(new, |state| state.reused += 1);
             return Ok(Ended::Done(Arc::new(result)));
         }
-        if !new && lock(&self.failures).iter().any(|(id, _)| *id == cell.id) {
+        if lock(&self.failures).contains_key(&cell.id) {
             return Ok(Ended::Failed);
         }
         if let Some(failure) = self.known_failures.get(&cell.id) {
@@ -195,8 +194,8 @@ impl<'a> Runner<'a> {
         self.progress.warn(&format!("cell {} ({label}, seed {}): {message}", cell.id, cell.scenario.seed));
         let (id, seed) = (cell.id.clone(), cell.scenario.seed);
         let failure = Failure { id, label, seed, message, reproduce };
-        lock(&self.failures).push((cell.id.clone(), failure));
-        self.count(true, |state| state.failed += 1);
+        let first = lock(&self.failures).insert(cell.id.clone(), failure).is_none();
+        self.count(first, |state| state.failed += 1);
         Ended::Failed
     }
 

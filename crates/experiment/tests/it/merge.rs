@@ -59,14 +59,20 @@ fn half_a_merge_is_not_in_the_way_of_a_whole_one() {
     };
     let (half, parts) = (folder.path().join("made"), [1, 2].map(part));
     std::fs::create_dir(&half).unwrap();
-    std::fs::write(half.join("notes.txt"), "mine").unwrap();
+    for name in ["notes.txt", "spec.toml"] {
+        std::fs::write(half.join(name), "mine").unwrap();
+    }
     let put = |parts: &[PathBuf], out: &Path| {
         let options = SweepOptions { existing: Existing::Refuse, ..options(out, 2) };
         merge(parts, &Registry::default(), &options, &())
     };
     for _ in 0..2 {
         put(&parts[..1], &half).expect_err("a part is missing");
+        assert_eq!(std::fs::read(half.join("spec.toml")).unwrap(), b"mine");
     }
+    let replace = SweepOptions { existing: Existing::Replace, ..options(&parts[0], 2) };
+    let onto = merge(&parts, &Registry::default(), &replace, &()).expect_err("a part would be discarded");
+    assert!(onto.to_string().contains("is one of the parts"), "{onto}");
     put(&parts, &half).unwrap();
     let before = data(&half);
     let beside = folder.path().join("nowhere/../made");
